@@ -1,0 +1,5 @@
+"""The one error of this package that people see."""
+
+
+class ModelError(ValueError):
+    """A model cannot be had as asked; the message is one sentence that says why and what would work."""

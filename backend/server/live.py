@@ -1,0 +1,114 @@
+"""The models behind the stores: loaded with the very weights a store was made with, or not at all."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from backend.server.engine import Engine, LiveStatus, LoadError
+from backend.server.settings import Settings
+from backend.store import Store
+
+if TYPE_CHECKING:
+    from backend.clip import ClipResNet
+
+log = logging.getLogger(__name__)
+
+TEXTS_KEPT = 1024
+"""Embedded texts that are remembered: at most 4 KB each, so 4 MB a model."""
+
+SHOWN_DIGITS = 12
+"""Digits of a fingerprint that a sentence shows."""
+
+
+def engine_for(stores: list[Store], settings: Settings) -> Engine[ClipResNet]:
+    """An engine that will load the models of ``stores``; stores of the same weights share one."""
+    loaders: dict[str, Callable[[], ClipResNet]] = {}
+    for store in stores if settings.live else []:
+        key = store.manifest.model.weights_sha256
+        loaders.setdefault(key, _loader(store, settings.checkpoint, settings.device))
+    return Engine(
+        loaders,
+        queue_bound=settings.queue_bound,
+        deadline=settings.deadline.total_seconds(),
+    )
+
+
+class LiveModels:
+    """Asks the engine on behalf of a store."""
+
+    def __init__(self, engine: Engine[ClipResNet]) -> None:
+        self.engine = engine
+        self._texts: OrderedDict[tuple[str, tuple[str, ...], str], Tensor] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def status(self, store: Store) -> LiveStatus:
+        """Whether the store's model answers."""
+        return self.engine.status(_key(store))
+
+    def embed_text(self, store: Store, text: str) -> Float[Tensor, " d_out"]:
+        """Unit embedding made with the store's own templates; blocks, so call it from a thread."""
+        templates = tuple(store.manifest.templates)
+        place = (_key(store), templates, text)
+        with self._lock:
+            if place in self._texts:
+                self._texts.move_to_end(place)
+                return self._texts[place]
+        embedding = self.engine.run_blocking(
+            _key(store), lambda model: model.embed_texts([text], templates)[0].cpu()
+        )
+        with self._lock:
+            self._texts[place] = embedding
+            while len(self._texts) > TEXTS_KEPT:
+                self._texts.popitem(last=False)
+        return embedding
+
+
+def _key(store: Store) -> str:
+    return str(store.manifest.model.weights_sha256)
+
+
+def _loader(store: Store, checkpoint: Path | None, device: str) -> Callable[[], ClipResNet]:
+    """Loads the model of ``store``; what it raises may be shown to visitors, so it names no path."""
+    wanted = store.manifest.model
+
+    def load() -> ClipResNet:
+        # late: importing open_clip takes seconds, during which stored pages are already served
+        from backend.clip import ModelError, load_model
+
+        try:
+            model = load_model(
+                wanted.architecture, wanted.pretrained, checkpoint=checkpoint, device=device
+            )
+        except ModelError as exc:
+            log.error("the model of store %s is unavailable: %s", store.name, exc)
+            raise LoadError(
+                f"The weights of {wanted.architecture} could not be loaded, so uploads and free "
+                "text cannot be answered; the server's log has the reason."
+            ) from exc
+        found = model.identity.weights_sha256
+        if found != wanted.weights_sha256:
+            raise LoadError(
+                f"The weights at hand ({found[:SHOWN_DIGITS]}…) are not those that the store "
+                f"{store.name} was made with ({wanted.weights_sha256[:SHOWN_DIGITS]}…), so uploads "
+                "and free text cannot be answered."
+            )
+        _warm_up(model)
+        return model
+
+    return load
+
+
+def _warm_up(model: ClipResNet) -> None:
+    """One small pass of each tower, so that no visitor waits for lazy initialisation."""
+    model.embed_texts(["a"])
+    size = model.image_size
+    model.encode_images(torch.zeros(1, 3, size, size))

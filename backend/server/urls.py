@@ -1,0 +1,126 @@
+"""Every address of the application is made here, and nowhere else.
+
+Addresses are root-relative (they begin with the path prefix the server is mounted under, which is
+empty unless ``--public-url`` carries a path).  Absolute ones exist only for copying and for
+OpenGraph, and are made from ``--public-url``, never from a request's Host header.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import quote, urlencode, urlsplit
+
+API = "/api/v1"
+
+
+@dataclass(frozen=True)
+class Urls:
+    """Builds addresses under one path prefix.
+
+    ``public_url`` is the address under which visitors reach the server, without a trailing slash,
+    for example ``https://example.org/pairscope``; ``None`` when the operator gave none.
+    """
+
+    public_url: str | None = None
+
+    @property
+    def prefix(self) -> str:
+        """Path prefix without a trailing slash; empty when mounted at the root."""
+        return urlsplit(self.public_url).path.rstrip("/") if self.public_url else ""
+
+    def absolute(self, path: str) -> str | None:
+        """Absolute form of a root-relative ``path``; ``None`` without a public address."""
+        if self.public_url is None:
+            return None
+        parts = urlsplit(self.public_url)
+        return f"{parts.scheme}://{parts.netloc}{path}"
+
+    def _page(self, *segments: object, **query: object) -> str:
+        path = self.prefix + "".join(f"/{quote(str(s), safe='')}" for s in segments)
+        return _with_query(path or "/", query)
+
+    def _api(self, *segments: object, **query: object) -> str:
+        path = self.prefix + API + "".join(f"/{quote(str(s), safe='')}" for s in segments)
+        return _with_query(path, query)
+
+    # Pages
+    def home(self) -> str:
+        return self.prefix + "/"
+
+    def model(self, model: str) -> str:
+        return self._page(model)
+
+    def search(self, model: str, q: str | None = None, limit: int | None = None) -> str:
+        return self._page(model, "search", q=q, limit=limit)
+
+    def pair(self, model: str, neuron: int, head: int) -> str:
+        return self._page(model, "pairs", neuron, head)
+
+    def lab(self, model: str, segmentation: str | None = None, **query: object) -> str:
+        return self._page(model, "lab", segmentation=segmentation, **query)
+
+    def share(self, share: str) -> str:
+        return self._page("s", share)
+
+    def docs(self) -> str:
+        return self._page("docs")
+
+    def static(self, digest: str, path: str) -> str:
+        """Address of a static file in the folder named by the digest of all static files."""
+        return f"{self.prefix}/static/{digest}/{path}"
+
+    # JSON
+    def api_models(self) -> str:
+        return self._api("models")
+
+    def api_model(self, model: str) -> str:
+        return self._api("models", model)
+
+    def api_search(self, model: str, q: str | None = None, limit: int | None = None) -> str:
+        return self._api("models", model, "search", q=q, limit=limit)
+
+    def api_pair(self, model: str, neuron: int, head: int) -> str:
+        return self._api("models", model, "pairs", neuron, head)
+
+    def api_segmentations(self, model: str) -> str:
+        return self._api("models", model, "segmentations")
+
+    def api_segmentation(self, model: str, segmentation: str) -> str:
+        return self._api("models", model, "segmentations", segmentation)
+
+    def api_shares(self) -> str:
+        return self._api("shares")
+
+    def api_share(self, share: str) -> str:
+        return self._api("shares", share)
+
+    def openapi(self) -> str:
+        return self.prefix + API + "/openapi.json"
+
+    # Pictures
+    def exemplar(self, model: str, image: int) -> str:
+        """Thumbnail of an image of the data set."""
+        return self._api("models", model, "images", f"{image}.webp")
+
+    def pair_heatmap(self, model: str, neuron: int, head: int, image: int) -> str:
+        """Heatmap of a pair on one of its exemplar images, transparent where it is zero."""
+        return self._api("models", model, "pairs", neuron, head, "heatmaps", f"{image}.png")
+
+    def segmentation_image(self, model: str, segmentation: str) -> str:
+        return self._api("models", model, "segmentations", segmentation, "image.webp")
+
+    def segmentation_mask(self, model: str, segmentation: str) -> str:
+        """8-bit mask: value = place of the prompt, 255 = background."""
+        return self._api("models", model, "segmentations", segmentation, "mask.png")
+
+    def segmentation_overlay(self, model: str, segmentation: str) -> str:
+        """The mask in the classes' colours, transparent on background."""
+        return self._api("models", model, "segmentations", segmentation, "overlay.png")
+
+    def segmentation_heatmap(self, model: str, segmentation: str, place: int) -> str:
+        return self._api("models", model, "segmentations", segmentation, "heatmaps", f"{place}.png")
+
+
+def _with_query(path: str, query: dict[str, object]) -> str:
+    given = {key: value for key, value in query.items() if value is not None}
+    return f"{path}?{urlencode(given, doseq=True)}" if given else path

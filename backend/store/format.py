@@ -1,0 +1,194 @@
+"""Names, types and meaning of everything in a store.
+
+    manifest.json             what was computed, from what, with which parameters; written last
+    factors.safetensors       value [head, d_head, neuron], output [head, d_out, d_head],
+                              value_bias [head, d_head], output_bias [d_out], constant [d_out]
+    statistics.safetensors    of the raw coefficient s: count [], mean and m2 [head, neuron],
+                              histogram [head, neuron, bin] with edges [head, neuron, bin + 1],
+                              neuron_covariance [neuron, head, head];
+                              of the pair: sign, norm, norm_percentile, monosemanticity
+                              [head, neuron];
+                              oriented (sign * s): top_values and bottom_values with their
+                              top_images and bottom_images [head, neuron, rank]
+    explanations.safetensors  word_ids and weights [head, neuron, atom] in the order of choice,
+                              oriented; cosine [head, neuron, step], steps in the manifest
+    vocabulary.txt            one word a line
+    vocabulary.safetensors    embeddings [word, d_out], unit, not centred
+    exemplars/thumbnails.safetensors   bytes [byte] of WebP files, offsets [image + 1]; images
+                              that no page shows have no bytes
+    exemplars/maps.safetensors         maps [head, neuron, place, row, column], oriented: the first
+                              places are the first top images, the rest the first bottom images
+
+Missing ranks hold image -1 and value NaN.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from backend.store.errors import StoreError
+
+FORMAT_VERSION = 1
+"""Raised with every change that an older reader or an older store would not survive."""
+
+MANIFEST = "manifest.json"
+VOCABULARY = "vocabulary.txt"
+FACTORS = "factors.safetensors"
+STATISTICS = "statistics.safetensors"
+EXPLANATIONS = "explanations.safetensors"
+EMBEDDINGS = "vocabulary.safetensors"
+THUMBNAILS = "exemplars/thumbnails.safetensors"
+MAPS = "exemplars/maps.safetensors"
+
+ARRAYS: dict[str, tuple[str, ...]] = {
+    FACTORS: ("value", "output", "value_bias", "output_bias", "constant"),
+    STATISTICS: (
+        "count",
+        "mean",
+        "m2",
+        "sign",
+        "norm",
+        "norm_percentile",
+        "monosemanticity",
+        "histogram",
+        "edges",
+        "top_images",
+        "top_values",
+        "bottom_images",
+        "bottom_values",
+        "neuron_covariance",
+    ),
+    EXPLANATIONS: ("word_ids", "weights", "cosine"),
+    EMBEDDINGS: ("embeddings",),
+    THUMBNAILS: ("bytes", "offsets"),
+    MAPS: ("maps",),
+}
+"""The arrays that each file must hold."""
+
+OPTIONAL_FILES = frozenset({THUMBNAILS, MAPS})
+"""Absent from a store made without exemplars, for images that may not be shown."""
+
+TOP_SHOWN = 8
+BOTTOM_SHOWN = 4
+"""Exemplar images per pair that have a map: what a pair page shows."""
+
+RESERVED_NAMES = frozenset({"s", "docs", "api", "static", "healthz", "readyz", "metrics"})
+"""First segments of addresses that are no store."""
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    architecture: str
+    pretrained: str | None
+    quickgelu: bool
+    weights_sha256: str
+
+
+@dataclass(frozen=True)
+class DatasetRecord:
+    """``unreadable`` lists paths relative to the set."""
+
+    name: str
+    images: int
+    unreadable: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """``arrays``: name -> [dtype, shape]; empty for a text file."""
+
+    size: int
+    sha256: str
+    arrays: dict[str, tuple[str, list[int]]]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything that determines the data, and (apart) when and how fast they were made.
+
+    Attributes:
+        name: address slug of the store.
+        preprocessing: open_clip's settings: size, mean, std, interpolation, resize_mode.
+        parameters: ranks, atoms, cosine_steps, seed, chunk sizes, threads, ...
+        files: by path relative to the store.
+        created: ISO 8601, UTC.
+        timings: seconds by stage.
+    """
+
+    name: str
+    model: ModelRecord
+    preprocessing: dict[str, Any]
+    dataset: DatasetRecord
+    templates: list[str]
+    parameters: dict[str, Any]
+    code_version: str
+    files: dict[str, FileRecord]
+    created: str
+    timings: dict[str, float]
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def data_version(self) -> str:
+        """16 hex digits that change with the data and with nothing else."""
+        told = asdict(self)
+        del told["created"], told["timings"]
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Manifest:
+        """Reads a manifest.
+
+        Raises:
+            StoreError: it is of another format version, or damaged.
+        """
+        try:
+            told: dict[str, Any] = json.loads(text)
+            version = told["format_version"]
+            if version != FORMAT_VERSION:
+                raise StoreError(
+                    f"the store has format version {version}, this program reads {FORMAT_VERSION}; "
+                    "run `pairscope precompute` again"
+                )
+            told["model"] = ModelRecord(**told["model"])
+            told["dataset"] = DatasetRecord(**told["dataset"])
+            told["files"] = {
+                path: FileRecord(
+                    size=record["size"],
+                    sha256=record["sha256"],
+                    arrays={name: (kind, shape) for name, (kind, shape) in record["arrays"].items()},
+                )
+                for path, record in told["files"].items()
+            }
+            return cls(**told)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StoreError("the manifest is damaged; run `pairscope precompute` again") from error
+
+
+def check_name(name: str) -> str:
+    """Returns a name that can stand in an address.
+
+    Raises:
+        StoreError: it is reserved or has other characters than a-z, 0-9, dot, dash, underscore.
+    """
+    if name in RESERVED_NAMES:
+        raise StoreError(f"the name {name!r} is reserved; choose another with --name")
+    if not _NAME.fullmatch(name):
+        raise StoreError(
+            f"the name {name!r} cannot stand in an address; use a-z, 0-9, '.', '-' and '_' only"
+        )
+    return name
+
+
+def slug(*parts: str | None) -> str:
+    """Default name of a store: its parts in lower case, joined by dashes."""
+    joined = "-".join(part for part in parts if part)
+    return re.sub(r"[^a-z0-9._]+", "-", joined.lower()).strip("-._")[:100] or "store"
