@@ -1,9 +1,9 @@
 """One thread owns the device; everybody else waits in a bounded queue.
 
-Work is a function of a loaded model.  It is admitted or refused at once (:class:`Busy`), waits its
-turn, is dropped when its requester has gone away or its deadline has passed, and runs alone.  Models
-are loaded by the same thread, one after the other, while the server already answers whatever needs
-none of them.
+Work is a function of a loaded model.  It is admitted or refused at once (:class:`BusyError`), waits
+its turn, is dropped when its requester has gone away or its deadline has passed, and runs alone.
+Models are loaded by the same thread, one after the other, while the server already answers whatever
+needs none of them.
 
 The engine knows nothing of CLIP or HTTP: ``Model`` is whatever the loader returns.
 """
@@ -43,27 +43,27 @@ class EngineError(RuntimeError):
     """Seconds after which it is worth trying again; ``None`` when it is not."""
 
 
-class Busy(EngineError):
+class BusyError(EngineError):
     code = "busy"
     retry_after = 5
 
 
-class Draining(EngineError):
+class DrainingError(EngineError):
     code = "shutting_down"
     retry_after = 30
 
 
-class DeadlineExceeded(EngineError):
+class DeadlineError(EngineError):
     code = "deadline_exceeded"
     retry_after = 10
 
 
-class ModelLoading(EngineError):
+class ModelLoadingError(EngineError):
     code = "model_loading"
     retry_after = LOADING_RETRY_SECONDS
 
 
-class ModelUnavailable(EngineError):
+class ModelUnavailableError(EngineError):
     code = "model_unavailable"
 
 
@@ -133,6 +133,11 @@ class Engine(Generic[Model]):
         """Jobs in the queue, without the one that runs."""
         return len(self._waiting)
 
+    @property
+    def settled(self) -> bool:
+        """True once every model is ready or known to be unavailable."""
+        return self._settled.is_set()
+
     def wait_settled(self, timeout: float | None = None) -> bool:
         """Block until every model is ready or known to be unavailable; false on timeout."""
         return self._settled.wait(timeout)
@@ -141,13 +146,13 @@ class Engine(Generic[Model]):
         """Raise what :meth:`submit` would raise now, before the caller prepares any work."""
         status = self.status(key)
         if self._draining:
-            raise Draining(DRAINING_MESSAGE)
+            raise DrainingError(DRAINING_MESSAGE)
         if status.state == "loading":
-            raise ModelLoading(status.message or LOADING_MESSAGE)
+            raise ModelLoadingError(status.message or LOADING_MESSAGE)
         if status.state == "unavailable":
-            raise ModelUnavailable(status.message or "The model is unavailable.")
+            raise ModelUnavailableError(status.message or "The model is unavailable.")
         if len(self._waiting) >= self._queue_bound:
-            raise Busy(
+            raise BusyError(
                 f"The server is busy: {self._queue_bound} requests are waiting for the model. "
                 "Try again in a few seconds."
             )
@@ -202,7 +207,7 @@ class Engine(Generic[Model]):
         for job in left:
             # Not cancel(): to a coroutine that would look as if its own task were cancelled.
             if job.future.set_running_or_notify_cancel():
-                job.future.set_exception(Draining(DRAINING_MESSAGE))
+                job.future.set_exception(DrainingError(DRAINING_MESSAGE))
 
     # The device's thread
 
@@ -263,8 +268,7 @@ class Engine(Generic[Model]):
             if job in self._waiting:
                 self._waiting.remove(job)
 
-    def _too_late(self) -> DeadlineExceeded:
-        return DeadlineExceeded(
+    def _too_late(self) -> DeadlineError:
+        return DeadlineError(
             f"The model did not answer within {self._deadline:g} seconds; try again later."
         )
-

@@ -1,4 +1,4 @@
-"""The models behind the stores: loaded with the very weights a store was made with, or not at all."""
+"""The models behind the stores: loaded with the weights a store was made with, or not at all."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _key(store: Store) -> str:
 
 
 def _loader(store: Store, checkpoint: Path | None, device: str) -> Callable[[], ClipResNet]:
-    """Loads the model of ``store``; what it raises may be shown to visitors, so it names no path."""
+    """Loads the model of ``store``; what it raises is shown to visitors, so it names no path."""
     wanted = store.manifest.model
 
     def load() -> ClipResNet:

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 MAX_PROMPTS = 20
-"""More prompts than this are refused: each adds a text embedding and a pair mask to every window."""
+"""More are refused: each prompt adds a text embedding and a pair mask to every window."""
 
 MAX_PROMPT_CHARACTERS = 200
 MAX_QUERY_CHARACTERS = 200
@@ -95,7 +95,9 @@ class SearchResults(Wire):
     )
     total: int = Field(description="pairs that were searched")
     results: list[SearchResult]
-    next_limit: int | None = Field(description="a larger limit that would show more; null at the end")
+    next_limit: int | None = Field(
+        description="a larger limit that would show more; null at the end"
+    )
 
 
 class NearPair(PairSummary):
@@ -238,3 +240,13 @@ class Share(Wire):
     data_version: str
     stale: bool = Field(description="true when the store has changed since this was shared")
     created: datetime
+
+
+class ShareDelete(Wire):
+    """One of the ways to give a delete token."""
+
+    delete_token: str
+
+
+class Health(Wire):
+    status: Literal["alive", "ready"]

@@ -9,7 +9,6 @@ import asyncio
 import logging
 import re
 import secrets
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,11 +21,12 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
 from backend.server import heatmaps, schemas, uploads
-from backend.server.engine import Busy, Engine
+from backend.server.engine import BusyError, Engine
 from backend.server.errors import ApiError, invalid, not_found
 from backend.server.files import clear_leftovers, folder_bytes, remove_folder, write_folder
 from backend.server.queries import Catalog, OpenStore
 from backend.server.settings import Settings
+from backend.server.text import check_text
 from backend.server.urls import Urls
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class Segmentations:
         self._engine.admit(opened.model_key)
         # The engine bounds what waits for the device; this bounds the pictures held around it.
         if self._in_work > self._settings.queue_bound:
-            raise Busy("The server is busy with other pictures; try again in a few seconds.")
+            raise BusyError("The server is busy with other pictures; try again in a few seconds.")
         self._in_work += 1
         try:
             return await self._create(opened, data, texts, background=background)
@@ -312,18 +312,6 @@ def check_prompts(prompts: Sequence[str]) -> list[str]:
     if len({text.casefold() for text in texts}) < len(texts):
         raise invalid("prompts", "Every prompt may be given only once.")
     return texts
-
-
-def check_text(what: str, name: str, text: str, longest: int) -> str:
-    """``text`` with white space folded; 422 when it is blank, too long or not writing."""
-    if len(text) > longest:
-        raise invalid(what, f"{name} may have at most {longest} characters, not {len(text)}.")
-    folded = " ".join(text.split())
-    if not folded:
-        raise invalid(what, f"{name} must not be blank.")
-    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in folded):
-        raise invalid(what, f"{name} must not contain control characters.")
-    return folded
 
 
 def _segment(

@@ -89,7 +89,7 @@ class Settings(BaseModel):
     def hosts(self) -> list[str]:
         """Host names that the server answers to: loopback, its own address, the public one."""
         names = ["localhost", "127.0.0.1", "[::1]", *self.allowed_hosts]
-        if self.host not in {"0.0.0.0", "::"}:
+        if self.host not in {"0.0.0.0", "::"}:  # noqa: S104 (compared, not bound)
             names.append(f"[{self.host}]" if ":" in self.host else self.host)
         if self.public_url is not None:
             hostname = urlsplit(self.public_url).hostname or ""

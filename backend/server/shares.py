@@ -9,7 +9,7 @@ import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -60,7 +60,7 @@ CREATE INDEX IF NOT EXISTS shares_segmentation ON shares (segmentation);
 
 @dataclass(frozen=True)
 class StoredShare:
-    """One row.  ``view`` is without the server's prefix; ``model`` is the store it shows, if any."""
+    """One row.  ``view`` is without the server's prefix; ``model`` the store it shows, if any."""
 
     id: str
     token_hash: bytes
@@ -91,17 +91,7 @@ class ShareDatabase:
         with self._connection() as connection:
             connection.execute(
                 "INSERT INTO shares VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    share.id,
-                    share.token_hash,
-                    share.segmentation,
-                    share.view,
-                    share.model,
-                    share.title,
-                    share.note,
-                    share.data_version,
-                    share.created,
-                ),
+                astuple(share),
             )
 
     def find(self, share: str) -> StoredShare | None:
@@ -160,6 +150,10 @@ class Shares:
         """Open the database."""
         self._database.open()
 
+    def check(self) -> None:
+        """Raise :class:`sqlite3.Error` when the database does not answer."""
+        self._database.count()
+
     def create(self, request: schemas.ShareRequest) -> schemas.ShareCreated:
         """Publish a view or a segmentation.
 
@@ -170,13 +164,7 @@ class Shares:
             raise invalid("share", 'Give exactly one of "segmentation" and "view".')
         if self._database.count() >= self._settings.max_shares:
             raise ApiError(507, "storage_full", "The server has no room for another share.")
-        view = None if request.view is None else self._view(request.view)
-        segmentation = request.segmentation or _lab_result(view)
-        if segmentation is not None:
-            found = self._segmentations.get(segmentation)
-            view, model, version = None, found.model, found.data_version
-        else:
-            model, version = self._shown(view or "/")
+        segmentation, view, model, version = self._subject(request)
         token = secrets.token_urlsafe(TOKEN_BYTES)
         stored = StoredShare(
             id=secrets.token_urlsafe(ID_BYTES),
@@ -231,6 +219,18 @@ class Shares:
         if stored.segmentation is not None and not self._database.keeps(stored.segmentation):
             self._segmentations.delete(stored.segmentation)
 
+    def _subject(
+        self, request: schemas.ShareRequest
+    ) -> tuple[str | None, str | None, str | None, str]:
+        """What is shared: segmentation or view, the model it is of, and that model's version."""
+        view = None if request.view is None else self._view(request.view)
+        segmentation = request.segmentation or _lab_result(view)
+        if segmentation is None:
+            model, version = self._shown(view or "/")
+            return None, view or "/", model, version
+        found = self._segmentations.get(segmentation)
+        return found.id, None, found.model, found.data_version
+
     def _find(self, share: str) -> StoredShare:
         stored = self._database.find(share) if _ID.fullmatch(share) else None
         if stored is None:
@@ -241,7 +241,7 @@ class Shares:
         """The address of a page of this server, checked and without the prefix."""
         refused = invalid(
             "view",
-            "A view is the root-relative address of a page of this server, such as /demo/pairs/3/4.",
+            "A view is the root-relative address of a page of this server, like /demo/pairs/3/4.",
         )
         if not view.startswith("/") or view.startswith("//"):
             raise refused
@@ -265,16 +265,15 @@ class Shares:
             raise invalid("view", "The view is not a page of this server that can be shared.")
         place = match.groupdict()
         model = place.get("model")
+        if model is not None:
+            self._catalog.open_store(model)
         if "neuron" in place:
             self._catalog.check_pair(place["model"], int(place["neuron"]), int(place["head"]))
-        return model, self._catalog.data_version(self._known(model))
-
-    def _known(self, model: str | None) -> str | None:
-        return None if model is None else self._catalog.open_store(model).store.name
+        return model, self._catalog.data_version(model) or ""
 
 
 def _lab_result(view: str | None) -> str | None:
-    """The segmentation that a lab page shows: sharing that page must keep it, like sharing itself."""
+    """The segmentation that a lab page shows: sharing the page must keep it, too."""
     parts = urlsplit(view or "")
     if not parts.path.endswith("/lab"):
         return None

@@ -18,7 +18,7 @@ from backend.server.errors import ApiError, invalid
 log = logging.getLogger(__name__)
 
 FORMATS = ["PNG", "JPEG", "WEBP", "GIF", "BMP"] + (["AVIF"] if features.check("avif") else [])
-"""Formats that are tried; Pillow's others (PDF, EPS, TIFF, …) are a larger target than they help."""
+"""Formats that are tried; Pillow's others (PDF, EPS, TIFF, …) are more of a target than a help."""
 
 DISPLAY_SIDE = 2048
 """Longest side of the copy that pages show; WebP itself ends at 16,383."""

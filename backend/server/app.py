@@ -1,0 +1,114 @@
+"""Puts the server together: settings in, an ASGI application out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+
+from backend.server import assets, errors, uploads
+from backend.server.live import engine_for
+from backend.server.middleware import Front
+from backend.server.queries import check_name
+from backend.server.routes import api, health, pages
+from backend.server.services import Services, make_services
+from backend.server.settings import Settings
+from backend.server.urls import API, Urls
+from backend.store import Store, open_store
+
+log = logging.getLogger(__name__)
+
+DESCRIPTION = """\
+Neuron-head pairs of CLIP-ResNets: look-ups, search by text, segmentation of uploaded images, links.
+
+All numbers of a pair are oriented: `value` is sign times coefficient. Addresses are root-relative.
+Every answer that is not a success has the same body, `{"error": {status, code, message,
+request_id}}`.
+"""
+
+API_VERSION = "1"
+"""Of the wire, not of the program: no software version leaves the server."""
+
+GZIP_BYTES = 1024
+GZIP_LEVEL = 5
+"""Level 9 costs four times the time for 2 % less."""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application for ``settings``; nothing runs until its lifespan begins.
+
+    Raises :class:`~backend.store.StoreError` when a store cannot be opened or two share a name.
+    """
+    stores = _open_stores(settings)
+    app = FastAPI(
+        title="PairScope",
+        version=API_VERSION,
+        description=DESCRIPTION,
+        openapi_url=f"{API}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,  # the redirect would be absolute, made from the Host header
+        lifespan=lambda app: _lifespan(app, settings, stores),
+        middleware=[
+            Middleware(
+                Front,
+                prefix=Urls(settings.public_url).prefix,
+                hosts=settings.hosts(),
+                max_upload_bytes=settings.max_upload_bytes,
+            ),
+            Middleware(GZipMiddleware, minimum_size=GZIP_BYTES, compresslevel=GZIP_LEVEL),
+        ],
+    )
+    errors.install(app)
+    app.include_router(health.router)
+    app.include_router(api.router)
+    assets.mount(app)
+    app.include_router(pages.router)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI, settings: Settings, stores: list[Store]) -> AsyncIterator[None]:
+    uploads.forbid_bombs()
+    engine = engine_for(stores, settings)
+    services = make_services(settings, stores, engine)
+    services.shares.open()
+    services.segmentations.open()
+    app.state.services = services
+    engine.start()
+    purge = asyncio.create_task(_purge_forever(services))
+    try:
+        yield
+    finally:
+        purge.cancel()
+        await asyncio.to_thread(engine.drain, settings.drain.total_seconds())
+
+
+async def _purge_forever(services: Services) -> None:
+    """Delete expired uploads now and then; a failure is logged and the next round tries again."""
+    while True:
+        await asyncio.sleep(services.settings.purge_interval.total_seconds())
+        try:
+            await asyncio.to_thread(services.segmentations.purge)
+        except Exception:
+            log.exception("expired uploads could not be deleted")
+
+
+def _open_stores(settings: Settings) -> list[Store]:
+    """Open all stores and refuse names that cannot be addresses side by side."""
+    stores: list[Store] = []
+    urls = Urls(settings.public_url)
+    for path in settings.stores:
+        store = open_store(path)
+        check_name(store.name, _names(stores), urls)
+        stores.append(store)
+    return stores
+
+
+def _names(stores: Sequence[Store]) -> list[str]:
+    return [store.name for store in stores]

@@ -1,0 +1,160 @@
+"""``pairscope serve``: checks everything it can before it starts, and says when it is ready."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+import uvicorn
+from fastapi import FastAPI
+from pydantic import ValidationError
+
+from backend.server.app import create_app
+from backend.server.routes.health import what_is_missing
+from backend.server.services import Services
+from backend.server.settings import Settings
+from backend.store import StoreError
+
+DEFAULT_DATA = Path("data")
+BACKLOG = 2048
+
+
+def serve(
+    stores: Annotated[list[Path], typer.Argument(help="Store directories to serve.")],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 chooses one.")] = 8000,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Local weights, instead of those named by the store's tag.")
+    ] = None,
+    data: Annotated[
+        Path, typer.Option(help="Folder of uploads and shares; made if missing.")
+    ] = DEFAULT_DATA,
+    public_url: Annotated[
+        str | None,
+        typer.Option(help="Address under which visitors reach the server; may carry a path."),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="Further host name to answer to; '*' for all.")
+    ] = None,
+    live: Annotated[
+        bool, typer.Option(help="Load the models; without, stored pages and word search alone.")
+    ] = True,
+) -> None:
+    """Serve pages, API and live segmentation of one or more stores."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    settings = _settings(
+        stores=tuple(stores),
+        data=data,
+        host=host,
+        port=port,
+        device=device,
+        checkpoint=checkpoint,
+        public_url=public_url,
+        allowed_hosts=tuple(allow_host or ()),
+        live=live,
+    )
+    if checkpoint is not None and not checkpoint.is_file():
+        _fail(f"There is no checkpoint at {checkpoint}.")
+    _check_data(settings.data)
+    listening = _listen(settings.host, settings.port)
+    try:
+        app = create_app(settings)
+    except StoreError as exc:
+        _fail(f"{exc}")
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=int(settings.drain.total_seconds()),
+    )
+    Server(config, app, _address(settings, listening)).run(sockets=[listening])
+
+
+class Server(uvicorn.Server):
+    """Refuses new work from the first signal on, and tells when everything answers."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI, address: str) -> None:
+        super().__init__(config)
+        self._app = app
+        self._address = address
+        self._announcing: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        if self.started:
+            self._announcing = asyncio.create_task(self._announce())
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        services: Services | None = getattr(self._app.state, "services", None)
+        if services is not None:
+            services.engine.refuse()
+        super().handle_exit(sig, frame)
+
+    async def _announce(self) -> None:
+        """Print the address once the models are loaded, or known to be unavailable."""
+        services: Services = self._app.state.services
+        typer.echo("Loading the model…", err=True)
+        while not services.engine.settled and not self.should_exit:
+            await asyncio.sleep(0.1)
+        if self.should_exit:
+            return
+        for sentence in what_is_missing(services):
+            typer.echo(f"Without live answers: {sentence}", err=True)
+        typer.echo(f"PairScope is ready at {self._address}")
+
+
+def _settings(**given: object) -> Settings:
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        option = str(first["loc"][0]).replace("_", "-")
+        reason = str(first["msg"]).removeprefix("Value error, ")
+        _fail(f"--{option}: {reason}.")
+
+
+def _check_data(data: Path) -> None:
+    """Make the data folder and see that it can be written to."""
+    probe = data / ".writable"
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as exc:
+        _fail(f"The data folder {data} cannot be written to: {exc.strerror}.")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A listening socket; opened here, so that a port in use is a sentence and not a traceback."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(BACKLOG)
+    except OSError as exc:
+        _fail(f"Cannot listen on {host}:{port}: {exc.strerror}; choose another with --port.")
+    listening.set_inheritable(True)
+    return listening
+
+
+def _address(settings: Settings, listening: socket.socket) -> str:
+    if settings.public_url is not None:
+        return settings.public_url
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{listening.getsockname()[1]}"
+
+
+def _fail(sentence: str) -> NoReturn:
+    typer.echo(sentence, err=True)
+    raise typer.Exit(2)

@@ -1,0 +1,449 @@
+"""Read-only queries over open stores: arrays in, objects of the wire out.
+
+Needs no model, except for the embedding of a text that is not in the vocabulary.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from backend.pairs.factors import Factors, write_norms
+from backend.pairs.similarity import (
+    centre,
+    null_percentiles,
+    orientation_scale,
+    oriented_directions,
+    pair_similarity,
+)
+from backend.server import schemas
+from backend.server.errors import invalid, not_found
+from backend.server.heatmaps import heatmap_png
+from backend.server.live import LiveModels
+from backend.server.text import check_text
+from backend.server.urls import Urls
+from backend.store import Store, StoreError
+from backend.store.format import BOTTOM_SHOWN, TOP_SHOWN
+from backend.store.format import check_name as check_slug
+
+NULL_WORDS = 2000
+"""Vocabulary words that a text's similarity is compared with: 100 results cost 100 x 2,000 x d_out
+multiply-adds, some 10 ms at d_out = 768."""
+
+NULL_SEED = 0
+"""The sample of words is the same in every process."""
+
+NULL_THRESHOLD = 95.0
+"""Percentile of the best pair below which the model may not know a text."""
+
+SUMMARY_WORDS = 3
+SUMMARY_THUMBNAILS = 3
+EXEMPLARS_SHOWN = {"top": TOP_SHOWN, "bottom": BOTTOM_SHOWN}
+"""Images on a pair's page: those that the store keeps a thumbnail and a map of."""
+
+NEIGHBOURS = 12
+"""Siblings and nearest pairs on a pair's page."""
+
+FEATURED = 12
+"""Strongest and clearest pairs on a model's page."""
+
+CLEAR_PERCENTILE = 90.0
+"""A pair is strong enough to be called clear from this percentile of the norm."""
+
+EXAMPLE_WORDS = 8
+HEATMAP_SIDE = 224
+"""Pixels of a pair's heatmap: the size at which exemplars are shown."""
+
+
+class OpenStore:
+    """One store with what its queries need at hand: a few arrays as big as one map of pairs."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.model_key: str = store.manifest.model.weights_sha256
+        arrays = {name: torch.from_numpy(np.array(a)) for name, a in store.factors.items()}
+        self.factors = Factors(
+            value=arrays["value"],
+            output=arrays["output"],
+            value_bias=arrays["value_bias"],
+            output_bias=arrays["output_bias"],
+        )
+        self.sign = torch.from_numpy(np.array(store.statistics["sign"])).float()
+        self.norm: Float[np.ndarray, "head neuron"] = np.array(store.statistics["norm"])
+        self.scale = orientation_scale(self.sign, write_norms(self.factors))
+        self.vocabulary_embeddings = torch.from_numpy(np.array(store.vocabulary_embeddings))
+        self.text_mean = self.vocabulary_embeddings.mean(dim=0)
+
+    @property
+    def n_heads(self) -> int:
+        return self.factors.n_heads
+
+    @property
+    def n_neurons(self) -> int:
+        return self.factors.n_neurons
+
+    @cached_property
+    def null_words(self) -> Float[Tensor, "word d_out"]:
+        """The fixed sample of centred unit words that texts are compared with."""
+        words = self.vocabulary_embeddings
+        if len(words) > NULL_WORDS:
+            chosen = np.random.default_rng(NULL_SEED).choice(len(words), NULL_WORDS, replace=False)
+            words = words[torch.from_numpy(np.sort(chosen))]
+        return centre(words, self.text_mean)
+
+    @cached_property
+    def by_norm(self) -> Int[np.ndarray, " pair"]:
+        """Flat places (head * neurons + neuron) of all pairs, the largest norm first."""
+        return np.argsort(-self.norm.ravel(), kind="stable")
+
+    @cached_property
+    def clearest(self) -> list[tuple[int, int]]:
+        """(neuron, head) of strong pairs with distinct first words, most monosemantic first."""
+        statistics = self.store.statistics
+        clarity = np.nan_to_num(np.array(statistics["monosemanticity"]), nan=-1.0).ravel()
+        strong = np.array(statistics["norm_percentile"]).ravel() >= CLEAR_PERCENTILE
+        order = np.argsort(np.where(strong, -clarity, np.inf), kind="stable")[: int(strong.sum())]
+        chosen: list[tuple[int, int]] = []
+        seen: set[int] = set()
+        for place in order:
+            head, neuron = divmod(int(place), self.n_neurons)
+            first = int(self.store.explanations["word_ids"][head, neuron, 0])
+            if first not in seen:
+                seen.add(first)
+                chosen.append((neuron, head))
+            if len(chosen) == FEATURED:
+                break
+        return chosen
+
+    def top_places(
+        self, scores: Float[Tensor, "head neuron"], wanted: int
+    ) -> list[tuple[int, int, float]]:
+        """(neuron, head, score) of the largest scores, largest first."""
+        best = scores.flatten().topk(min(wanted, scores.numel()))
+        return [
+            (place % self.n_neurons, place // self.n_neurons, score)
+            for place, score in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        ]
+
+
+class Catalog:
+    """All stores that the server has open, by name."""
+
+    def __init__(self, stores: Sequence[Store], urls: Urls, live: LiveModels) -> None:
+        self._urls = urls
+        self._live = live
+        self._open: dict[str, OpenStore] = {}
+        for store in stores:
+            check_name(store.name, self._open, urls)
+            self._open[store.name] = OpenStore(store)
+
+    def stores(self) -> list[OpenStore]:
+        """All open stores, in the order in which they were given."""
+        return list(self._open.values())
+
+    def open_store(self, name: str) -> OpenStore:
+        """The store of a name; 404 naming those that there are."""
+        opened = self._open.get(name)
+        if opened is None:
+            known = ", ".join(self._open) or "none"
+            raise not_found("model", f"This server has no such model; it serves: {known}.")
+        return opened
+
+    def data_version(self, name: str | None) -> str | None:
+        """Data version of one store, or of all together; ``None`` when it is not served."""
+        if name is not None:
+            opened = self._open.get(name)
+            return None if opened is None else opened.store.data_version
+        versions = "\n".join(f"{n} {o.store.data_version}" for n, o in sorted(self._open.items()))
+        return hashlib.sha256(versions.encode()).hexdigest()[:12]
+
+    def check_pair(self, name: str, neuron: int, head: int) -> OpenStore:
+        """The store of a pair that exists; 404 with the allowed range."""
+        opened = self.open_store(name)
+        if not 0 <= neuron < opened.n_neurons:
+            raise not_found(
+                "neuron", f"{name} has no neuron {neuron}; neurons are 0 to {opened.n_neurons - 1}."
+            )
+        if not 0 <= head < opened.n_heads:
+            raise not_found(
+                "head", f"{name} has no head {head}; heads are 0 to {opened.n_heads - 1}."
+            )
+        return opened
+
+    def models(self) -> schemas.Models:
+        """Every model, in short."""
+        return schemas.Models(
+            models=[schemas.ModelSummary(**self._summary(o)) for o in self._open.values()]
+        )
+
+    def model(self, name: str) -> schemas.ModelDetail:
+        """One model: where it comes from and where to start."""
+        opened = self.open_store(name)
+        manifest = opened.store.manifest
+        strongest = [divmod(int(place), opened.n_neurons) for place in opened.by_norm[:FEATURED]]
+        return schemas.ModelDetail(
+            **self._summary(opened),
+            quickgelu=manifest.model.quickgelu,
+            templates=list(manifest.templates),
+            created=datetime.fromisoformat(manifest.created),
+            unreadable_images=len(manifest.dataset.unreadable),
+            strongest=[self._pair_summary(opened, n, h) for h, n in strongest],
+            clearest=[self._pair_summary(opened, n, h) for n, h in opened.clearest],
+            example_words=_example_words(opened),
+        )
+
+    def pair(self, name: str, neuron: int, head: int) -> schemas.Pair:
+        """Everything stored about one pair, oriented."""
+        opened = self.check_pair(name, neuron, head)
+        store, statistics = opened.store, opened.store.statistics
+        sign = int(statistics["sign"][head, neuron])
+        count = int(statistics["count"])
+        words = _words(opened, neuron, head)
+        steps = _cosine_steps(opened, neuron, head)
+        return schemas.Pair(
+            model=name,
+            neuron=neuron,
+            head=head,
+            sign=1 if sign > 0 else -1,
+            norm=float(statistics["norm"][head, neuron]),
+            norm_percentile=float(statistics["norm_percentile"][head, neuron]),
+            monosemanticity=_finite(statistics["monosemanticity"][head, neuron]),
+            images=count,
+            mean=sign * float(statistics["mean"][head, neuron]),
+            deviation=math.sqrt(float(statistics["m2"][head, neuron]) / max(count, 1)),
+            explanation=words,
+            cosine=steps[-1].cosine if steps else 0.0,
+            cosine_by_words=steps,
+            histogram=_histogram(opened, neuron, head, sign),
+            top_images=self._exemplars(opened, neuron, head, "top"),
+            bottom_images=self._exemplars(opened, neuron, head, "bottom"),
+            heatmap_scale=_heatmap_scale(store, neuron, head),
+            siblings=self._siblings(opened, neuron, head),
+            nearest=self._nearest(opened, neuron, head),
+            data_version=store.data_version,
+            url=self._urls.pair(name, neuron, head),
+        )
+
+    def search(self, name: str, q: str, limit: int) -> schemas.SearchResults:
+        """The pairs most similar to a text, most similar first.
+
+        A vocabulary word uses its stored embedding; any other text needs the live model, waits for
+        it, and raises its :class:`~backend.server.engine.EngineError` when it cannot answer.  Call
+        it from a worker thread.
+        """
+        opened = self.open_store(name)
+        text = check_text("query", "A query", q, schemas.MAX_QUERY_CHARACTERS)
+        if not 1 <= limit <= schemas.MAX_RESULTS:
+            raise invalid("limit", f"limit must be 1 to {schemas.MAX_RESULTS}.")
+        word = opened.store.word_ids.get(text.casefold())
+        if word is None:
+            embedding = self._live.embed_text(opened.store, text)
+        else:
+            embedding = opened.vocabulary_embeddings[word]
+        found = _most_similar(opened, embedding, limit)
+        total = opened.factors.n_pairs
+        more = min(2 * limit, schemas.MAX_RESULTS, total)
+        return schemas.SearchResults(
+            query=text,
+            source="text tower" if word is None else "vocabulary",
+            may_not_know=found[0][3] < NULL_THRESHOLD,
+            total=total,
+            results=[
+                schemas.SearchResult(
+                    **self._pair_fields(opened, neuron, head),
+                    similarity=_cosine(similarity),
+                    null_percentile=percentile,
+                )
+                for neuron, head, similarity, percentile in found
+            ],
+            next_limit=more if more > limit else None,
+        )
+
+    def exemplar(self, name: str, image: int) -> bytes:
+        """Thumbnail of an image of the data set, WebP; 404 where none is stored."""
+        exemplars = self.open_store(name).store.exemplars
+        thumbnail = None if exemplars is None else exemplars.thumbnail(image)
+        if thumbnail is None:
+            raise not_found("image", f"{name} has no thumbnail of image {image}.")
+        return thumbnail
+
+    def heatmap_png(self, name: str, neuron: int, head: int, image: int) -> bytes:
+        """Signed overlay of a pair on one of its exemplars; 404 where none is stored."""
+        exemplars = self.check_pair(name, neuron, head).store.exemplars
+        values = None
+        if exemplars is not None:
+            values = exemplars.heatmap(head=head, neuron=neuron, image=image)
+        if exemplars is None or values is None:
+            raise not_found("heatmap", f"{name} has no heatmap of this pair on image {image}.")
+        scale = exemplars.scale(head=head, neuron=neuron)
+        return heatmap_png(values, scale=scale, size=(HEATMAP_SIDE, HEATMAP_SIDE))
+
+    def _summary(self, opened: OpenStore) -> dict[str, Any]:
+        store, manifest = opened.store, opened.store.manifest
+        live = self._live.status(store)
+        return {
+            "name": store.name,
+            "url": self._urls.model(store.name),
+            "architecture": manifest.model.architecture,
+            "pretrained": manifest.model.pretrained,
+            "weights_sha256": manifest.model.weights_sha256,
+            "dataset": manifest.dataset.name,
+            "images": manifest.dataset.images,
+            "neurons": opened.n_neurons,
+            "heads": opened.n_heads,
+            "d_out": opened.factors.d_out,
+            "pairs": opened.factors.n_pairs,
+            "vocabulary": len(store.vocabulary),
+            "atoms": store.explanations["word_ids"].shape[-1],
+            "image_size": _image_size(manifest.preprocessing["size"]),
+            "data_version": store.data_version,
+            "live": live.state,
+            "live_message": live.message,
+        }
+
+    def _pair_fields(self, opened: OpenStore, neuron: int, head: int) -> dict[str, Any]:
+        name, statistics = opened.store.name, opened.store.statistics
+        top = self._exemplars(opened, neuron, head, "top")[:SUMMARY_THUMBNAILS]
+        return {
+            "neuron": neuron,
+            "head": head,
+            "url": self._urls.pair(name, neuron, head),
+            "norm": float(statistics["norm"][head, neuron]),
+            "norm_percentile": float(statistics["norm_percentile"][head, neuron]),
+            "words": _words(opened, neuron, head)[:SUMMARY_WORDS],
+            "thumbnails": [
+                schemas.Thumbnail(image=e.image, url=e.url, heatmap_url=e.heatmap_url) for e in top
+            ],
+        }
+
+    def _pair_summary(self, opened: OpenStore, neuron: int, head: int) -> schemas.PairSummary:
+        return schemas.PairSummary(**self._pair_fields(opened, neuron, head))
+
+    def _exemplars(
+        self, opened: OpenStore, neuron: int, head: int, end: str
+    ) -> list[schemas.ExemplarImage]:
+        """Top or bottom images that are shown, the most extreme first."""
+        store, urls = opened.store, self._urls
+        if store.exemplars is None:
+            return []
+        shown = EXEMPLARS_SHOWN[end]
+        images = store.statistics[f"{end}_images"][head, neuron, :shown].tolist()
+        values = store.statistics[f"{end}_values"][head, neuron, :shown].tolist()
+        return [
+            schemas.ExemplarImage(
+                image=image,
+                value=value,
+                url=urls.exemplar(store.name, image),
+                heatmap_url=urls.pair_heatmap(store.name, neuron, head, image),
+            )
+            for image, value in zip(images, values, strict=True)
+            if image >= 0
+        ]
+
+    def _siblings(self, opened: OpenStore, neuron: int, head: int) -> list[schemas.PairSummary]:
+        order = np.argsort(-opened.norm[:, neuron], kind="stable")
+        others = [int(other) for other in order if other != head][:NEIGHBOURS]
+        return [self._pair_summary(opened, neuron, other) for other in others]
+
+    def _nearest(self, opened: OpenStore, neuron: int, head: int) -> list[schemas.NearPair]:
+        direction = oriented_directions(
+            opened.factors,
+            opened.scale,
+            head=torch.tensor([head]),
+            neuron=torch.tensor([neuron]),
+        )
+        cosines = pair_similarity(direction, opened.factors, opened.scale)[0]
+        cosines[head, neuron] = -torch.inf
+        wanted = min(NEIGHBOURS, cosines.numel() - 1)
+        return [
+            schemas.NearPair(**self._pair_fields(opened, n, h), cosine=_cosine(cosine))
+            for n, h, cosine in opened.top_places(cosines, wanted)
+        ]
+
+
+def check_name(name: str, taken: Iterable[str], urls: Urls) -> None:
+    """Raise :class:`StoreError` when a store's name cannot be an address here.
+
+    ``taken`` are the names of the stores that are open already.
+    """
+    check_slug(name)
+    if name in taken:
+        raise StoreError(f"two stores are named {name}; a server needs distinct names")
+    if urls.prefix and name == urls.prefix.split("/")[1]:
+        # With a proxy that strips the prefix, /name/… could not be told from the prefix itself.
+        raise StoreError(f"a store may not be named {name}, like the public address's path")
+
+
+def _most_similar(
+    opened: OpenStore, embedding: Float[Tensor, " d_out"], limit: int
+) -> list[tuple[int, int, float, float]]:
+    """(neuron, head, cosine, null percentile) of the pairs most similar to a unit embedding."""
+    text = centre(embedding[None], opened.text_mean)
+    best = opened.top_places(pair_similarity(text, opened.factors, opened.scale)[0], limit)
+    neurons, heads, cosines = (torch.tensor(column) for column in zip(*best, strict=True))
+    directions = oriented_directions(opened.factors, opened.scale, head=heads, neuron=neurons)
+    percentiles = null_percentiles(cosines, directions, opened.null_words).tolist()
+    return [(*place, percentile) for place, percentile in zip(best, percentiles, strict=True)]
+
+
+def _words(opened: OpenStore, neuron: int, head: int) -> list[schemas.Word]:
+    """Words in the order OMP chose them; places that it left empty have id -1."""
+    explanations, vocabulary = opened.store.explanations, opened.store.vocabulary
+    ids = explanations["word_ids"][head, neuron].tolist()
+    weights = explanations["weights"][head, neuron].tolist()
+    return [
+        schemas.Word(word=vocabulary[word], weight=weight)
+        for word, weight in zip(ids, weights, strict=True)
+        if word >= 0
+    ]
+
+
+def _cosine_steps(opened: OpenStore, neuron: int, head: int) -> list[schemas.CosineStep]:
+    steps = opened.store.manifest.parameters["cosine_steps"]
+    cosines = opened.store.explanations["cosine"][head, neuron].tolist()
+    return [
+        schemas.CosineStep(words=words, cosine=_cosine(cosine))
+        for words, cosine in zip(steps, cosines, strict=True)
+    ]
+
+
+def _histogram(opened: OpenStore, neuron: int, head: int, sign: int) -> schemas.Histogram:
+    """Oriented: the store's bins are of the raw coefficient, so a negative sign mirrors them."""
+    statistics = opened.store.statistics
+    edges = np.array(statistics["edges"][head, neuron], np.float64)
+    counts = np.array(statistics["histogram"][head, neuron])
+    if sign < 0:
+        edges, counts = -edges[::-1], counts[::-1]
+    return schemas.Histogram(edges=edges.tolist(), counts=counts.tolist())
+
+
+def _example_words(opened: OpenStore) -> list[str]:
+    """First words of the clearest pairs: they are sure to find something."""
+    words = [_words(opened, neuron, head)[:1] for neuron, head in opened.clearest]
+    return [first[0].word for first in words if first and first[0].weight > 0][:EXAMPLE_WORDS]
+
+
+def _heatmap_scale(store: Store, neuron: int, head: int) -> float | None:
+    return None if store.exemplars is None else store.exemplars.scale(head=head, neuron=neuron)
+
+
+def _image_size(size: int | list[int]) -> int:
+    return size if isinstance(size, int) else size[0]
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _cosine(value: float) -> float:
+    """Rounding may carry a cosine past 1 by an ulp, which the wire refuses."""
+    return max(-1.0, min(1.0, value))
