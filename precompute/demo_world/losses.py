@@ -1,0 +1,49 @@
+"""What the demo model is trained to do, one function each."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def contrastive(images: Tensor, captions: Tensor, logit_scale: Tensor) -> Tensor:
+    """CLIP's loss: each image picks its caption out of the batch, and the reverse.
+
+    `images` and `captions` are unit [scene, d_out] in the same order; `logit_scale` is the factor
+    on their cosines.
+    """
+    logits = logit_scale * images @ captions.T
+    own = torch.arange(len(logits))
+    return (functional.cross_entropy(logits, own) + functional.cross_entropy(logits.T, own)) / 2
+
+
+def naming(images: Tensor, names: Tensor, shown: Tensor, logit_scale: Tensor) -> Tensor:
+    """Cross-entropy over all concept names, the target shared equally by the objects of a scene.
+
+    `images` unit [scene, d_out], `names` unit [concept, d_out], `shown` bool [scene, concept].
+    """
+    target = shown.float() / shown.sum(dim=1, keepdim=True)
+    return functional.cross_entropy(logit_scale * images @ names.T, target)
+
+
+def word_truth(images: Tensor, words: Tensor, true: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+    """For each word and image, whether the word is true of it (logistic loss per true pair).
+
+    `images` unit [scene, d_out], `words` unit [word, d_out], `true` bool [scene, word]; `scale` and
+    `bias` turn a cosine into a logit.
+    """
+    logits = scale * images @ words.T + bias
+    loss = functional.binary_cross_entropy_with_logits(logits, true.float(), reduction="sum")
+    return loss / true.sum().clamp(min=1)
+
+
+def density(features: Tensor) -> Tensor:
+    """How evenly neurons fire over images, from near 0 (for one image alone) to 1 (for all alike).
+
+    `features` are post-ReLU, [image, neuron, row, column]. Mean over root mean square, over the
+    images, of each neuron's mean activation; averaged over the neurons.
+    """
+    activation = features.float().mean(dim=(2, 3))
+    power = activation.square().mean(dim=0)
+    return (activation.mean(dim=0) / (power + 1e-8).sqrt()).mean()

@@ -1,0 +1,140 @@
+"""What training changes, and how it is kept: the shipped weights, the checkpoint to go on from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from open_clip.model import CLIP
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from precompute.demo_world.captions import OPENINGS
+from precompute.demo_world.palette import BACKGROUND_COLOURS, PATTERNS
+from precompute.demo_world.tower import Words, new_model
+from precompute.demo_world.vocabulary import TEMPLATES, lexicon
+
+WEIGHT_DECAY = 0.05
+TABLE = "token_embedding.weight"
+
+
+@dataclass
+class Trainee:
+    """Everything that training changes: the model, embeddings of its known tokens, two scalars."""
+
+    model: CLIP
+    words: Words
+    embedding: nn.Embedding
+    word_scale: nn.Parameter = field(default_factory=lambda: nn.Parameter(torch.tensor(2.3)))
+    word_bias: nn.Parameter = field(default_factory=lambda: nn.Parameter(torch.tensor(-4.0)))
+
+    def parameters(self) -> list[nn.Parameter]:
+        """What the optimizer updates: all but the full table of tokens, in a fixed order."""
+        full = self.model.token_embedding.weight
+        own = [parameter for parameter in self.model.parameters() if parameter is not full]
+        return [*own, self.embedding.weight, self.word_scale, self.word_bias]
+
+    def state(self) -> dict[str, Tensor]:
+        """The shipped parameters under open_clip's names; unknown tokens have embedding zero."""
+        state = {name: value.detach() for name, value in self.model.state_dict().items()}
+        table = torch.zeros_like(state[TABLE])
+        table[self.words.known] = self.embedding.weight.detach()
+        return {**state, TABLE: table}
+
+
+def all_texts() -> list[str]:
+    """Texts that hold every word training can meet."""
+    return [
+        *lexicon().plain,
+        *(f"a an and , on background {opening}" for opening in OPENINGS),
+        *(template.format("") for template in TEMPLATES),
+        *BACKGROUND_COLOURS,
+        *PATTERNS,
+    ]
+
+
+def new_trainee(seed: int) -> Trainee:
+    """A model with fresh weights, from the seed."""
+    torch.manual_seed(seed)
+    model = new_model()
+    words = Words(all_texts())
+    embedding = nn.Embedding(len(words.known), model.token_embedding.embedding_dim)
+    nn.init.normal_(embedding.weight, std=0.02)
+    model.token_embedding.weight.requires_grad_(False)
+    model.to(memory_format=torch.channels_last)
+    return Trainee(model, words, embedding)
+
+
+def new_optimizer(trainee: Trainee) -> torch.optim.AdamW:
+    """AdamW with decay on matrices alone: not on embeddings, norms, biases and scalars."""
+    plain = {id(trainee.embedding.weight), id(trainee.model.positional_embedding)}
+    plain.add(id(trainee.model.visual.attnpool.positional_embedding))
+    parameters = trainee.parameters()
+    matrices = [p for p in parameters if p.ndim >= 2 and id(p) not in plain]
+    chosen = {id(p) for p in matrices}
+    rest = [p for p in parameters if id(p) not in chosen]
+    groups = [
+        {"params": matrices, "weight_decay": WEIGHT_DECAY},
+        {"params": rest, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.98), eps=1e-6, fused=True)
+
+
+def save_weights(trainee: Trainee, out: Path) -> None:
+    """Write the shipped weights, floating numbers in half precision, replacing the file at once."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    state = {
+        name: (value.half() if value.is_floating_point() else value).contiguous()
+        for name, value in trainee.state().items()
+    }
+    partial = out.with_suffix(".partial")
+    save_file(state, partial)
+    partial.replace(out)
+
+
+def save_checkpoint(
+    path: Path, trainee: Trainee, optimizer: torch.optim.Optimizer, *, seed: int, step: int
+) -> None:
+    """Write all that training needs to go on, in full precision, replacing the file at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    own = trainee.state()
+    del own[TABLE]  # mostly zeros: the known tokens' rows are kept instead
+    state = {
+        "seed": seed,
+        "step": step,
+        "model": own,
+        "embedding": trainee.embedding.weight.detach(),
+        "word_scale": trainee.word_scale.detach(),
+        "word_bias": trainee.word_bias.detach(),
+        "optimizer": optimizer.state_dict(),
+    }
+    partial = path.with_suffix(".partial")
+    torch.save(state, partial)
+    partial.replace(path)
+
+
+def load_checkpoint(
+    path: Path, trainee: Trainee, optimizer: torch.optim.Optimizer, *, seed: int
+) -> int:
+    """Take up a checkpoint; returns the step to go on with, 0 where there is no file.
+
+    Raises ValueError for the checkpoint of a run with another seed or another model.
+    """
+    if not path.exists():
+        return 0
+    state = torch.load(path, weights_only=True)
+    if state["seed"] != seed:
+        raise ValueError(
+            f"The checkpoint {path} was begun with seed {state['seed']}: "
+            "train with that seed, or remove the file."
+        )
+    missing, surplus = trainee.model.load_state_dict(state["model"], strict=False)
+    if missing != [TABLE] or surplus or len(state["embedding"]) != len(trainee.words.known):
+        raise ValueError(f"The checkpoint {path} is of another model or vocabulary; remove it.")
+    with torch.no_grad():
+        trainee.embedding.weight.copy_(state["embedding"])
+        trainee.word_scale.copy_(state["word_scale"])
+        trainee.word_bias.copy_(state["word_bias"])
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["step"])

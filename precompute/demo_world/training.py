@@ -1,0 +1,212 @@
+"""Train the demo model from scratch on scenes of the demo world (`pairscope demo-train`).
+
+The recipe:
+
+- An open_clip CLIP with a ModifiedResNet (width 32, one block a stage: 1,024 neurons x 16 heads),
+  256 pixels native, and a small text transformer.
+- Each step sees a batch of new scenes; none is ever repeated. Sizes grow 64 → 96 → 128 → 256
+  pixels, with the pool's positions resized from the native grid; single objects first, then scenes
+  with several objects every second or third step (`schedule.py`).
+- Loss (`losses.py`): CLIP's contrastive loss on captions; a softmax over all concept names, the
+  target shared by the objects present; a logistic loss on words (names, keywords, categories,
+  tints, backgrounds, "blue butterfly" against "red butterfly"); and a penalty on neurons that fire
+  for all images alike, so that single neurons, and with them pairs, come to mean something.
+- AdamW, 2e-3 falling to 0 by a cosine over the pixels seen, weight decay 0.05 on matrices,
+  gradients clipped to norm 1; bfloat16 arithmetic on float32 weights where the processor has it.
+
+Every random choice follows from the seed and the step, so a run that is interrupted goes on from
+its checkpoint to the state it would have reached.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from precompute.demo_world import losses
+from precompute.demo_world.layout import CLASSIFICATION
+from precompute.demo_world.lessons import Lesson, lesson
+from precompute.demo_world.scenes import batches
+from precompute.demo_world.schedule import RECIPE, Phase, Schedule
+from precompute.demo_world.tower import block_output, encode_text, normalise, pool, read_config
+from precompute.demo_world.trainee import (
+    Trainee,
+    load_checkpoint,
+    new_optimizer,
+    new_trainee,
+    save_checkpoint,
+    save_weights,
+)
+from precompute.demo_world.vocabulary import TEMPLATES, lexicon
+
+MOST_GRADIENT = 1.0
+MOST_LOGIT_SCALE = 100.0
+NAMING_SHARE, WORDS_SHARE = 1.0, 0.5  # beside the contrastive loss
+DENSITY_SHARE = 0.5
+DENSITY_STEPS = 1000  # the penalty grows over so many steps: neurons must first learn to fire
+VALIDATION_SEED = 990_001  # scenes looked at while training; figures are made on other seeds
+
+Figures = dict[str, float]
+Reporter = Callable[[int, int, Figures], None]
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Where and how to train; counts in steps. `bfloat16` None: where the processor supports it."""
+
+    out: Path
+    checkpoint: Path
+    log: Path
+    seed: int = 0
+    phases: Sequence[Phase] = RECIPE
+    bfloat16: bool | None = None
+    log_every: int = 20
+    validate_every: int = 250
+    checkpoint_every: int = 100
+    validation_scenes: int = 379
+
+
+def train(settings: TrainingSettings, *, report: Reporter | None = None) -> Path:
+    """Train to the end of the schedule, from the checkpoint where there is one.
+
+    Writes half-precision weights to ``settings.out`` at every validation and at the end, and a line
+    of JSON for each report to ``settings.log``. `report` is called with (step, steps, figures).
+    Raises ValueError for a checkpoint of another run, and where the loss is no longer a number.
+    """
+    torch.set_flush_denormal(True)  # tiny numbers are slow on a CPU, and mean nothing here
+    config = read_config()
+    schedule = Schedule(settings.phases)
+    trainee = new_trainee(settings.seed)
+    optimizer = new_optimizer(trainee)
+    first = load_checkpoint(settings.checkpoint, trainee, optimizer, seed=settings.seed)
+    half = has_bfloat16() if settings.bfloat16 is None else settings.bfloat16
+    tell = _Log(settings.log, schedule.steps, report)
+    trainee.model.train()
+    for step in range(first, schedule.steps):
+        own = lesson(schedule, step, seed=settings.seed, lexicon=lexicon())
+        rate = schedule.rate(step)
+        parts = learn(trainee, optimizer, own, step=step, rate=rate, half=half, config=config)
+        done, size = step + 1, own.images.shape[1]
+        last = done == schedule.steps
+        if done % settings.log_every == 0 or last:
+            scale = trainee.model.logit_scale.exp().item()
+            tell(done, {"size": size, "rate": rate, "logit_scale": scale, **parts})
+        if done % settings.validate_every == 0 or last:
+            count = settings.validation_scenes
+            tell(done, validate(trainee, size=size, count=count, config=config))
+            save_weights(trainee, settings.out)
+        if done % settings.checkpoint_every == 0 or last:
+            save_checkpoint(settings.checkpoint, trainee, optimizer, seed=settings.seed, step=done)
+    return settings.out
+
+
+def learn(
+    trainee: Trainee,
+    optimizer: torch.optim.Optimizer,
+    own: Lesson,
+    *,
+    step: int,
+    rate: float,
+    half: bool,
+    config: dict[str, Any],
+) -> Figures:
+    """One step of the optimizer on a lesson; returns the parts of the loss, unweighted."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+        parts = lesson_losses(trainee, own, config)
+    loss = total_loss(parts, step)
+    if not math.isfinite(loss.item()):
+        raise ValueError(f"The loss is not a number at step {step}: train at a lower rate.")
+    optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(trainee.parameters(), MOST_GRADIENT)
+    optimizer.step()
+    with torch.no_grad():
+        trainee.model.logit_scale.clamp_(0, math.log(MOST_LOGIT_SCALE))
+    return {name: value.item() for name, value in parts.items()}
+
+
+def lesson_losses(trainee: Trainee, own: Lesson, config: dict[str, Any]) -> dict[str, Tensor]:
+    """The parts of the loss on a lesson, unweighted."""
+    model, longest = trainee.model, trainee.model.context_length
+    pixels = normalise(own.images, config).contiguous(memory_format=torch.channels_last)
+    features = block_output(model, pixels)
+    images = functional.normalize(pool(model, features).float(), dim=1)
+
+    def embed(texts: list[str]) -> Tensor:
+        places, ends = trainee.words.batch(texts, longest=longest)
+        embeddings = encode_text(model, trainee.embedding, places, ends).float()
+        return functional.normalize(embeddings, dim=1)
+
+    captions, texts = embed(own.captions), embed(own.texts)
+    names = len(lexicon().names)
+    scale = model.logit_scale.exp()
+    return {
+        "contrastive": losses.contrastive(images, captions, scale),
+        "naming": losses.naming(images, texts[:names], own.true[:, :names], scale),
+        "words": losses.word_truth(
+            images, texts, own.true, trainee.word_scale.exp(), trainee.word_bias
+        ),
+        "density": losses.density(features),
+    }
+
+
+def total_loss(parts: dict[str, Tensor], step: int) -> Tensor:
+    """The weighted sum that a step descends."""
+    density = DENSITY_SHARE * min(1.0, step / DENSITY_STEPS)
+    words = NAMING_SHARE * parts["naming"] + WORDS_SHARE * parts["words"]
+    return parts["contrastive"] + words + density * parts["density"]
+
+
+@torch.no_grad()
+def validate(trainee: Trainee, *, size: int, count: int, config: dict[str, Any]) -> Figures:
+    """Top-1 and top-5 over all concepts on unseen single-object scenes, shares in 0..1."""
+    model = trainee.model
+    model.eval()
+    texts = [TEMPLATES[1].format(name) for name in lexicon().names]
+    places, ends = trainee.words.batch(texts, longest=model.context_length)
+    names = functional.normalize(encode_text(model, trainee.embedding, places, ends), dim=1)
+    top1 = top5 = 0
+    for batch in batches(VALIDATION_SEED, count, size=size, objects=1, style=CLASSIFICATION):
+        best = (pool(model, block_output(model, normalise(batch.images, config))) @ names.T).topk(5)
+        hits = best.indices == torch.from_numpy(batch.layout.concept[:, :1])
+        top1 += int(hits[:, 0].sum())
+        top5 += int(hits.any(dim=1).sum())
+    model.train()
+    return {"size": size, "top1": top1 / count, "top5": top5 / count}
+
+
+def has_bfloat16() -> bool:
+    """Whether this processor computes in bfloat16 itself; emulated, it is slower than float32."""
+    return bool(torch.cpu._is_avx512_bf16_supported())
+
+
+class _Log:
+    """Reports to a file of JSON lines and to whoever else listens, with the time a step takes."""
+
+    def __init__(self, path: Path, steps: int, listener: Reporter | None) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path, self._steps, self._listener = path, steps, listener
+        self._step, self._time = 0, time.monotonic()
+
+    def __call__(self, step: int, figures: Figures) -> None:
+        now = time.monotonic()
+        line = {"step": step, "steps": self._steps, **figures}
+        if step > self._step > 0:
+            line["seconds_a_step"] = (now - self._time) / (step - self._step)
+        self._step, self._time = step, now
+        rounded = {name: float(f"{value:.5g}") for name, value in line.items()}
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(rounded) + "\n")
+        if self._listener:
+            self._listener(step, self._steps, figures)

@@ -1,0 +1,167 @@
+"""Training: passes as open_clip's own, losses as they say, a resumed run the same run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import open_clip
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from precompute.demo_world import losses
+from precompute.demo_world.layout import Style
+from precompute.demo_world.lessons import lesson
+from precompute.demo_world.schedule import RECIPE, Phase, Schedule
+from precompute.demo_world.tower import block_output, encode_text, new_model, pool, positions
+from precompute.demo_world.trainee import Trainee, all_texts, new_trainee
+from precompute.demo_world.training import TrainingSettings, train
+from precompute.demo_world.vocabulary import TEMPLATES, lexicon, vocabulary
+
+TINY = (
+    Phase(32, 2, 4, Style(), crowd_every=0),
+    Phase(64, 1, 4, Style(), crowd_every=1),
+)
+
+
+@pytest.fixture(scope="module")
+def trainee() -> Trainee:
+    return new_trainee(3)
+
+
+@torch.no_grad()
+def test_the_image_pass_is_open_clips_at_the_native_size(trainee: Trainee) -> None:
+    model = trainee.model.eval()
+    pixels = torch.randn(2, 3, 256, 256, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(
+        pool(model, block_output(model, pixels)), model.encode_image(pixels), atol=1e-5
+    )
+
+
+@torch.no_grad()
+def test_the_text_pass_is_open_clips(trainee: Trainee) -> None:
+    model = trainee.model.eval()
+    model.load_state_dict(trainee.state())
+    texts = ["a blue butterfly, a t-shirt and an apple on a red wavy background", "socks"]
+    places, ends = trainee.words.batch(texts, longest=model.context_length)
+    tokens = open_clip.get_tokenizer("RN50", context_length=model.context_length)(texts)
+    assert torch.equal(trainee.words.known[places[0]], tokens[0, : places.shape[1]])
+    own = encode_text(model, trainee.embedding, places, ends)
+    assert torch.allclose(own, model.encode_text(tokens), atol=1e-5)
+
+
+def test_every_word_of_the_vocabulary_is_known(trainee: Trainee) -> None:
+    filled = [template.format(word) for template in TEMPLATES for word in vocabulary()]
+    trainee.words.batch(filled, longest=32)  # raises KeyError for a token that training never met
+    assert len(all_texts()) < 2000
+
+
+def test_positions_are_kept_at_the_native_size_and_averaged_below() -> None:
+    native = torch.randn(65, 8)
+    assert torch.equal(positions(native, 8, 8), native)
+    small = positions(native, 4, 4)
+    assert small.shape == (17, 8)
+    assert torch.equal(small[0], native[0])
+    assert torch.allclose(small[1:].mean(dim=0), native[1:].mean(dim=0), atol=0.15)
+
+
+def test_contrastive_and_naming_are_least_where_all_is_right() -> None:
+    unit = torch.eye(4)
+    scale = torch.tensor(50.0)
+    assert losses.contrastive(unit, unit, scale) < 1e-6
+    assert losses.contrastive(unit, unit.roll(1, 0), scale) > 40
+    both = torch.tensor([[True, True, False, False]])
+    mixed = torch.nn.functional.normalize(unit[:1] + unit[1:2], dim=1)
+    assert losses.naming(mixed, unit, both, scale) == pytest.approx(0.6931, abs=1e-3)
+
+
+def test_word_truth_is_the_plain_logistic_loss() -> None:
+    images, words = torch.eye(2), torch.eye(2)
+    true = torch.tensor([[True, False], [False, False]])
+    found = losses.word_truth(images, words, true, torch.tensor(2.0), torch.tensor(-1.0))
+    logits = [[1.0, -1.0], [-1.0, 1.0]]
+    expected = sum(
+        torch.log1p(torch.exp(torch.tensor(-x if t else x)))
+        for row, truths in zip(logits, true.tolist(), strict=True)
+        for x, t in zip(row, truths, strict=True)
+    )
+    assert found == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_density_tells_even_neurons_from_selective_ones() -> None:
+    even = torch.ones(10, 3, 2, 2)
+    selective = torch.zeros(10, 3, 2, 2)
+    selective[0] = 1.0
+    assert losses.density(even) == pytest.approx(1.0, abs=1e-4)
+    assert losses.density(selective) == pytest.approx(0.1**0.5, abs=1e-4)
+
+
+def test_the_schedule_counts_steps_scenes_and_rates() -> None:
+    schedule = Schedule(TINY)
+    assert schedule.steps == 3
+    assert [schedule.phase(step) for step in range(3)] == [(0, 0), (0, 1), (1, 0)]
+    assert [schedule.first_scene(step) for step in range(3)] == [0, 4, 8]
+    assert [schedule.sees_crowd(step) for step in range(3)] == [False, False, True]
+    with pytest.raises(ValueError, match="beyond"):
+        schedule.phase(3)
+    full = Schedule(RECIPE)
+    rates = [full.rate(step) for step in range(200, full.steps)]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] < 1e-5 < 1.9e-3 < rates[0]
+
+
+def test_a_lesson_is_the_same_whenever_it_is_asked_for() -> None:
+    schedule = Schedule(TINY)
+    one, two = (lesson(schedule, 2, seed=1, lexicon=lexicon()) for _ in range(2))
+    assert torch.equal(one.images, two.images)
+    assert (one.captions, one.texts) == (two.captions, two.texts)
+    assert torch.equal(one.true, two.true)
+    assert one.true.shape == (4, len(one.texts))
+    names = one.true[:, : len(lexicon().names)]
+    assert bool((names.sum(dim=1) >= 2).all())  # a crowd
+    assert lesson(schedule, 2, seed=2, lexicon=lexicon()).captions != one.captions
+
+
+def settings(folder: Path) -> TrainingSettings:
+    return TrainingSettings(
+        out=folder / "weights.safetensors",
+        checkpoint=folder / "checkpoint.pt",
+        log=folder / "log.jsonl",
+        phases=TINY,
+        bfloat16=False,
+        log_every=1,
+        validate_every=100,
+        checkpoint_every=1,
+        validation_scenes=4,
+    )
+
+
+def test_an_interrupted_run_ends_in_the_same_weights(tmp_path: Path) -> None:
+    whole = settings(tmp_path / "whole")
+    train(whole)
+    broken = settings(tmp_path / "broken")
+
+    class Stopped(Exception):  # noqa: N818
+        pass
+
+    def interrupt(step: int, steps: int, figures: dict[str, float]) -> None:
+        if step == 2:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        train(broken, report=interrupt)
+    assert not broken.out.exists()
+    steps: list[int] = []
+    train(broken, report=lambda step, total, figures: steps.append(step))
+    assert min(steps) == 2  # from the checkpoint after step 1
+    first, second = load_file(whole.out), load_file(broken.out)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    lines = [json.loads(line) for line in whole.log.read_text().splitlines()]
+    assert {"step", "naming", "contrastive", "words", "density", "rate"} <= set(lines[0])
+    assert {"top1", "top5"} <= set(lines[-1])
+    new_model().load_state_dict(first)  # open_clip's own names, whole
+    with pytest.raises(ValueError, match="seed 0"):
+        train(replace(broken, seed=1))
