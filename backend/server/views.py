@@ -95,8 +95,12 @@ class SearchPage(Page):
 class Step:
     """A link from a pair to a neighbour on the grid of neurons and heads."""
 
-    label: str
-    """Where it leads, for example ``head 4``."""
+    axis: str
+    """``head`` or ``neuron``: which of the two changes."""
+    place: int
+    """The neighbour's number on that axis."""
+    back: bool
+    """Whether it leads to a smaller number."""
     key: str
     """The keyboard's key, as ``KeyboardEvent.key`` calls it, with ``Shift+`` before it."""
     url: str | None
@@ -155,6 +159,8 @@ class SharedSegmentationPage(Page):
 
     segmentation: schemas.Segmentation
     """The result."""
+    heading: str
+    """The prompts, as a heading."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,8 +225,10 @@ def render(request: Request, page: Page, status: int = 200) -> HTMLResponse:
     urls: Urls = services.urls if services is not None else Urls()
     assets: Assets = request.app.state.assets
     context = {field.name: getattr(page, field.name) for field in fields(page)}
-    html = environment().get_template(page.template).render(
-        context, urls=urls, asset=lambda name: urls.static(assets.digest, name)
+    html = (
+        environment()
+        .get_template(page.template)
+        .render(context, urls=urls, asset=lambda name: urls.static(assets.digest, name))
     )
     headers = {"X-Robots-Tag": "noindex"} if page.share is not None else {}
     return HTMLResponse(html, status_code=status, headers=headers)
@@ -250,6 +258,7 @@ def environment() -> Environment:
     )
     made.filters.update(
         number=number,
+        short=short,
         signed=signed,
         percent=percent,
         count=count,
@@ -261,10 +270,10 @@ def environment() -> Environment:
 
 
 def number(value: float | None) -> str:
-    """At most three significant digits, with a true minus sign; a dash for what is not known.
+    """Three significant digits with a true minus sign, so that columns align; a dash for unknown.
 
-    >>> number(0.012345), number(1234567), number(-2.0), number(None)
-    ('0.0123', '1,230,000', '−2', '–')
+    >>> number(0.012345), number(1234567), number(2.0)
+    ('0.0123', '1,230,000', '2.00')
     """
     if value is None or not math.isfinite(value):
         return "\N{EN DASH}"
@@ -275,10 +284,19 @@ def number(value: float | None) -> str:
     if abs(rounded) < 1e-4:
         mantissa, exponent = f"{rounded:.2e}".split("e")
         return f"{mantissa}e{int(exponent)}".replace("-", MINUS)
-    text = f"{rounded:,.{max(places, 0)}f}"
-    if "." in text:
-        text = text.rstrip("0").rstrip(".")
-    return text.replace("-", MINUS)
+    # Rounding up to the next power of ten (9.999 to 10.0) leaves one digit less to show.
+    places = 2 - math.floor(math.log10(abs(rounded)))
+    return f"{rounded:,.{max(places, 0)}f}".replace("-", MINUS)
+
+
+def short(value: float) -> str:
+    """Like :func:`number` without closing zeros, for the round numbers of an axis.
+
+    >>> short(0.5), short(100.0), short(1.0)
+    ('0.5', '100', '1')
+    """
+    text = number(value)
+    return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
 
 
 def signed(value: float | None) -> str:
@@ -322,8 +340,8 @@ def count(value: int) -> str:
 def first_words(words: Sequence[schemas.Word], wanted: int = 3) -> str:
     """The first words as a title; words that the direction points away from get a minus.
 
-    >>> first_words([schemas.Word(word="cat", weight=1), schemas.Word(word="dog", weight=-1)])
-    'cat · −dog'
+    >>> first_words([schemas.Word(word="cat", weight=1), schemas.Word(word="wings", weight=0.5)])
+    'cat · wings'
     """
     shown = [(MINUS if word.weight < 0 else "") + word.word for word in words[:wanted]]
     return " · ".join(shown)

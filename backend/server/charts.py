@@ -1,0 +1,233 @@
+"""Geometry of the figures that templates draw as inline SVG.
+
+Pure arithmetic: numbers of the wire in, positions in an SVG's own units out.  Colours, fonts and
+words belong to the templates and the stylesheet.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from backend.server.schemas import CosineStep, Histogram, Word
+
+CHART_WIDTH = 480.0
+"""Width of a chart in SVG units: about one text column, so that labels keep their size."""
+
+CHART_HEIGHT = 190.0
+MARGIN_LEFT = 38.0
+MARGIN_RIGHT = 14.0
+MARGIN_TOP = 22.0
+MARGIN_BOTTOM = 42.0
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A mark on an axis."""
+
+    at: float
+    """Position in SVG units."""
+    value: float
+    """The number to print there."""
+
+
+@dataclass(frozen=True)
+class WordBar:
+    """One row of the signed bar chart of words."""
+
+    word: str
+    weight: float
+    x: float
+    """Left end in percent of the row's width."""
+    width: float
+    """Length in percent of the row's width."""
+
+
+@dataclass(frozen=True)
+class WordBars:
+    """All rows, on one scale."""
+
+    zero: float
+    """Where weight 0 lies, in percent of the row's width."""
+    bars: list[WordBar]
+
+
+@dataclass(frozen=True)
+class HistogramBar:
+    """One bin."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    low: float
+    high: float
+    count: int
+
+
+@dataclass(frozen=True)
+class HistogramChart:
+    """Histogram of a pair's value over the data set, with its mean and its exemplars marked."""
+
+    width: float
+    height: float
+    left: float
+    right: float
+    base: float
+    """y of the horizontal axis."""
+    top: float
+    bars: list[HistogramBar]
+    x_ticks: list[Tick]
+    y_ticks: list[Tick]
+    mean_x: float
+    top_marks: list[float]
+    """x of the top images' values."""
+    bottom_marks: list[float]
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """One step of the curve."""
+
+    x: float
+    y: float
+    words: int
+    cosine: float
+
+
+@dataclass(frozen=True)
+class CurveChart:
+    """Cosine reached against the number of words, words on a logarithmic axis."""
+
+    width: float
+    height: float
+    left: float
+    right: float
+    base: float
+    top: float
+    points: list[CurvePoint]
+    path: str
+    """The line through the points, as SVG path data."""
+    y_ticks: list[Tick]
+
+
+def word_bars(words: Sequence[Word]) -> WordBars:
+    """Place signed bars so that the longest on either side of zero just fits."""
+    most = max((word.weight for word in words), default=0.0)
+    least = min((word.weight for word in words), default=0.0)
+    most, least = max(most, 0.0), min(least, 0.0)
+    span = (most - least) or 1.0
+    zero = -100.0 * least / span
+    bars = [
+        WordBar(
+            word=word.word,
+            weight=word.weight,
+            x=round(zero + 100.0 * min(word.weight, 0.0) / span, 2),
+            width=round(100.0 * abs(word.weight) / span, 2),
+        )
+        for word in words
+    ]
+    return WordBars(zero=round(zero, 2), bars=bars)
+
+
+def histogram_chart(
+    histogram: Histogram,
+    mean: float,
+    top_values: Sequence[float],
+    bottom_values: Sequence[float],
+) -> HistogramChart:
+    """Place the bins that hold images; empty bins at both ends are left out of the view."""
+    low, high = _occupied(histogram)
+    edges = histogram.edges[low : high + 2]
+    counts = histogram.counts[low : high + 1]
+    x_of = _scale(edges[0], edges[-1], MARGIN_LEFT, CHART_WIDTH - MARGIN_RIGHT)
+    base = CHART_HEIGHT - MARGIN_BOTTOM
+    highest = max(counts, default=0) or 1
+    y_of = _scale(0.0, float(highest), base, MARGIN_TOP)
+    bars = [
+        HistogramBar(
+            x=round(x_of(left), 2),
+            y=round(y_of(count), 2),
+            width=round(max(x_of(right) - x_of(left) - 0.6, 0.4), 2),
+            height=round(base - y_of(count), 2),
+            low=left,
+            high=right,
+            count=count,
+        )
+        for left, right, count in zip(edges[:-1], edges[1:], counts, strict=True)
+    ]
+
+    def inside(value: float) -> float:
+        return round(x_of(min(max(value, edges[0]), edges[-1])), 2)
+
+    return HistogramChart(
+        width=CHART_WIDTH,
+        height=CHART_HEIGHT,
+        left=MARGIN_LEFT,
+        right=CHART_WIDTH - MARGIN_RIGHT,
+        base=base,
+        top=MARGIN_TOP,
+        bars=bars,
+        x_ticks=[Tick(round(x_of(v), 2), v) for v in nice_ticks(edges[0], edges[-1], 6)],
+        y_ticks=[Tick(round(y_of(v), 2), v) for v in nice_ticks(0.0, highest, 3) if v == int(v)],
+        mean_x=inside(mean),
+        top_marks=[inside(value) for value in top_values],
+        bottom_marks=[inside(value) for value in bottom_values],
+    )
+
+
+def curve_chart(steps: Sequence[CosineStep]) -> CurveChart:
+    """Place the cosine reached after 1, 2, 4, … words."""
+    base = CHART_HEIGHT - MARGIN_BOTTOM
+    least = min((step.cosine for step in steps), default=0.0)
+    y_low = min(0.0, math.floor(least * 4) / 4)
+    y_of = _scale(y_low, 1.0, base, MARGIN_TOP)
+    most_words = max((step.words for step in steps), default=2)
+    x_of = _scale(0.0, math.log2(max(most_words, 2)), MARGIN_LEFT + 30, CHART_WIDTH - 34)
+    points = [
+        CurvePoint(
+            x=round(x_of(math.log2(max(step.words, 1))), 2),
+            y=round(y_of(step.cosine), 2),
+            words=step.words,
+            cosine=step.cosine,
+        )
+        for step in steps
+    ]
+    path = " ".join(f"{'L' if i else 'M'}{p.x} {p.y}" for i, p in enumerate(points))
+    return CurveChart(
+        width=CHART_WIDTH,
+        height=CHART_HEIGHT,
+        left=MARGIN_LEFT,
+        right=CHART_WIDTH - MARGIN_RIGHT,
+        base=base,
+        top=MARGIN_TOP,
+        points=points,
+        path=path,
+        y_ticks=[Tick(round(y_of(v), 2), v) for v in nice_ticks(y_low, 1.0, 3)],
+    )
+
+
+def nice_ticks(low: float, high: float, wanted: int) -> list[float]:
+    """Round numbers (1, 2, 2.5 or 5 times a power of ten apart) between ``low`` and ``high``."""
+    if not high > low:
+        return [low]
+    rough = (high - low) / max(wanted, 1)
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next((m * power for m in (1, 2, 2.5, 5) if m * power >= rough), 10 * power)
+    first = math.ceil(low / step - 1e-9)
+    last = math.floor(high / step + 1e-9)
+    return [round(k * step, 12) + 0.0 for k in range(first, last + 1)]
+
+
+def _occupied(histogram: Histogram) -> tuple[int, int]:
+    """First and last bin that hold an image (all bins when none does)."""
+    held = [place for place, count in enumerate(histogram.counts) if count > 0]
+    return (held[0], held[-1]) if held else (0, len(histogram.counts) - 1)
+
+
+def _scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
+    """Linear map from ``[low, high]`` to ``[start, end]``; a single point maps to the middle."""
+    if high == low:
+        return lambda value: (start + end) / 2
+    return lambda value: start + (value - low) / (high - low) * (end - start)

@@ -1,0 +1,13 @@
+// @ts-check
+// Runs before the first paint, so that a remembered theme does not flash.  A classic script, because
+// modules wait until the document has been read.
+(() => {
+  const root = document.documentElement;
+  root.dataset.scripted = "";
+  try {
+    const theme = localStorage.getItem("pairscope:theme");
+    if (theme === "light" || theme === "dark") root.dataset.theme = theme;
+  } catch {
+    // Storage may be forbidden; the system's theme is used.
+  }
+})();

@@ -1,0 +1,130 @@
+// @ts-check
+/** Making a share link, and deleting one. */
+
+import { announce } from "./announce.js";
+import { call, showProblem } from "./api.js";
+import { remember, tokens } from "./memory.js";
+
+/** @typedef {{id: string, url: string, delete_token: string}} ShareCreated */
+
+/** The dialog that makes a link to this page, or to the segmentation that it shows. */
+export function wireShareDialog() {
+  const dialog = document.getElementById("share");
+  if (!(dialog instanceof HTMLDialogElement)) return;
+  document.addEventListener("click", (event) => {
+    const target = /** @type {HTMLElement} */ (event.target);
+    if (target.closest("[data-share-open]")) open(dialog);
+    if (target.closest("[data-share-close]")) dialog.close();
+  });
+  const form = part(dialog, "[data-share-form]", HTMLFormElement);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    void create(dialog, form);
+  });
+}
+
+/** @returns {{segmentation: string} | {view: string}} what the page shows now */
+function subject() {
+  const shown = document.querySelector("[data-segmentation]");
+  if (shown instanceof HTMLElement && shown.dataset.segmentation)
+    return { segmentation: shown.dataset.segmentation };
+  return { view: location.pathname + location.search };
+}
+
+/** @param {HTMLDialogElement} dialog */
+function open(dialog) {
+  const kind = "segmentation" in subject() ? "segmentation" : "view";
+  for (const text of dialog.querySelectorAll("[data-share-explains]"))
+    if (text instanceof HTMLElement) text.hidden = text.dataset.shareExplains !== kind;
+  part(dialog, "[data-share-form]", HTMLFormElement).hidden = false;
+  part(dialog, "[data-share-done]", HTMLElement).hidden = true;
+  part(dialog, "[data-share-problem]", HTMLElement).hidden = true;
+  for (const button of dialog.querySelectorAll("[data-copy]")) button.textContent = "Copy";
+  dialog.showModal();
+}
+
+/**
+ * @param {HTMLDialogElement} dialog
+ * @param {HTMLFormElement} form
+ */
+async function create(dialog, form) {
+  const submit = part(dialog, "[data-share-submit]", HTMLButtonElement);
+  const problem = part(dialog, "[data-share-problem]", HTMLElement);
+  const fields = new FormData(form);
+  submit.disabled = true;
+  problem.hidden = true;
+  try {
+    const made = /** @type {ShareCreated} */ (
+      await call(dialog.dataset.shareEndpoint ?? "", {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify({
+          ...subject(),
+          title: String(fields.get("title") ?? "").trim(),
+          note: String(fields.get("note") ?? "").trim(),
+        }),
+      })
+    );
+    remember("tokens", { ...tokens(), [made.id]: made.delete_token });
+    show(dialog, made);
+  } catch (error) {
+    showProblem(problem, error);
+  } finally {
+    submit.disabled = false;
+  }
+}
+
+/**
+ * @param {HTMLDialogElement} dialog
+ * @param {ShareCreated} made
+ */
+function show(dialog, made) {
+  // The operator's public address where there is one, else the one that this reader used.
+  const link = new URL(made.url, dialog.dataset.absolute || location.href).href;
+  part(dialog, "#share-link", HTMLInputElement).value = link;
+  part(dialog, "#share-token", HTMLInputElement).value = made.delete_token;
+  part(dialog, "[data-share-visit]", HTMLAnchorElement).href = made.url;
+  part(dialog, "[data-share-form]", HTMLFormElement).hidden = true;
+  part(dialog, "[data-share-done]", HTMLElement).hidden = false;
+  part(dialog, "#share-link", HTMLInputElement).select();
+  announce("The link is ready.");
+}
+
+/** The banner of a shared page: deleting it with its token. */
+export function wireShareBanner() {
+  const banner = document.querySelector("[data-share-id]");
+  if (!(banner instanceof HTMLElement)) return;
+  const form = part(banner, "[data-share-delete]", HTMLFormElement);
+  const field = part(form, "[name=token]", HTMLInputElement);
+  const id = banner.dataset.shareId ?? "";
+  field.value = tokens()[id] ?? "";
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const problem = part(form, "[data-delete-problem]", HTMLElement);
+    problem.hidden = true;
+    try {
+      await call(banner.dataset.shareAddress ?? "", {
+        method: "DELETE",
+        headers: { Authorization: `Bearer ${field.value.trim()}` },
+      });
+      const { [id]: _, ...rest } = tokens();
+      remember("tokens", rest);
+      location.reload();
+    } catch (error) {
+      showProblem(problem, error);
+    }
+  });
+}
+
+/**
+ * @template {HTMLElement} T
+ * @param {ParentNode} root
+ * @param {string} selector
+ * @param {new () => T} kind
+ * @returns {T}
+ */
+function part(root, selector, kind) {
+  const found = root.querySelector(selector);
+  if (!(found instanceof kind)) throw new Error(`the page lacks ${selector}`);
+  return found;
+}
