@@ -206,7 +206,7 @@ class Catalog:
         opened = self.check_pair(name, neuron, head)
         store, statistics = opened.store, opened.store.statistics
         sign = int(statistics["sign"][head, neuron])
-        count = int(statistics["count"])
+        count = int(statistics["count"].item())
         words = _words(opened, neuron, head)
         steps = _cosine_steps(opened, neuron, head)
         return schemas.Pair(

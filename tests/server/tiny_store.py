@@ -1,0 +1,163 @@
+"""A small store that fits a real model with random weights, written with the store's own writer.
+
+Its statistics are made up but consistent: values are ordered, orientation is mixed, missing ranks
+and unknown monosemanticity occur.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from open_clip import CLIP
+from PIL import Image
+from safetensors.torch import save_file
+
+from backend.clip import DEMO, load_model
+from backend.clip.models import DEMO_FOLDER, ClipResNet
+from backend.store import StoreWriter
+from backend.store.format import (
+    BOTTOM_SHOWN,
+    EMBEDDINGS,
+    EXPLANATIONS,
+    FACTORS,
+    MAPS,
+    STATISTICS,
+    THUMBNAILS,
+    TOP_SHOWN,
+    VOCABULARY,
+    DatasetRecord,
+    ModelRecord,
+)
+
+WORDS = [
+    "cat", "dog", "butterfly", "grass", "red", "blue", "striped", "<script>alert(1)</script>",
+    'a "quoted" word', "naïve", "日本語", "green tree",
+]  # fmt: skip
+IMAGES = 20
+RANKS = 12
+BINS = 8
+ATOMS = 4
+STEPS = [1, 2, 4]
+CELLS = 3
+TEMPLATES = ["{}", "a photo of a {}."]
+UNKNOWN_PAIR = (7, 3)
+"""(neuron, head) whose monosemanticity is not known and whose last ranks are missing."""
+
+
+def write_checkpoint(path: Path, seed: int = 0) -> None:
+    """Random weights for the demo model's architecture."""
+    config = json.loads((DEMO_FOLDER / "config.json").read_text())
+    config.pop("preprocess_cfg")
+    torch.manual_seed(seed)
+    weights = {name: value.contiguous() for name, value in CLIP(**config).state_dict().items()}
+    save_file(weights, path)
+
+
+def write_store(
+    path: Path, checkpoint: Path, *, name: str = "demo", seed: int = 0, exemplars: bool = True
+) -> None:
+    """A finished store of the model in ``checkpoint``."""
+    model = load_model(DEMO, checkpoint=checkpoint, device="cpu")
+    factors = model.factors
+    writer = StoreWriter(path)
+    writer.text(VOCABULARY, WORDS)
+    embeddings = model.embed_texts(WORDS, TEMPLATES).numpy()
+    writer.arrays(EMBEDDINGS, {"embeddings": embeddings})
+    writer.arrays(
+        FACTORS,
+        {
+            "value": factors.value.numpy(),
+            "output": factors.output.numpy(),
+            "value_bias": factors.value_bias.numpy(),
+            "output_bias": factors.output_bias.numpy(),
+            "constant": factors.constant.numpy(),
+        },
+    )
+    rng = np.random.default_rng(seed)
+    writer.arrays(STATISTICS, _statistics(rng, factors.n_heads, factors.n_neurons))
+    writer.arrays(EXPLANATIONS, _explanations(rng, factors.n_heads, factors.n_neurons))
+    if exemplars:
+        _write_exemplars(writer, rng, factors.n_heads, factors.n_neurons)
+    writer.finish(**_manifest(model, name, seed))
+
+
+def _manifest(model: ClipResNet, name: str, seed: int) -> dict:
+    return {
+        "name": name,
+        "model": ModelRecord(**asdict(model.identity)),
+        "preprocessing": asdict(model.preprocessing),
+        "dataset": DatasetRecord("made up", IMAGES, ["broken.png"]),
+        "templates": TEMPLATES,
+        "parameters": {"atoms": ATOMS, "cosine_steps": STEPS, "seed": seed},
+        "code_version": "0",
+        "created": "2026-01-02T03:04:05+00:00",
+        "timings": {},
+    }
+
+
+def _statistics(rng: np.random.Generator, heads: int, neurons: int) -> dict[str, np.ndarray]:
+    shape = (heads, neurons)
+    norm = rng.gamma(2.0, 1.0, shape).astype(np.float32)
+    values = -np.sort(-rng.normal(size=(*shape, 2 * RANKS)).astype(np.float32), axis=-1)
+    images = np.argsort(rng.random((*shape, IMAGES)), axis=-1)[..., :RANKS].astype(np.int32)
+    edges = np.linspace(-3, 3, BINS + 1) + rng.normal(size=shape)[..., None]
+    statistics = {
+        "count": np.array(IMAGES),
+        "mean": rng.normal(size=shape),
+        "m2": rng.gamma(2.0, 1.0, shape),
+        "sign": rng.choice([-1, 1], shape).astype(np.int8),
+        "norm": norm,
+        "norm_percentile": (
+            100 * norm.ravel().argsort().argsort().reshape(shape) / norm.size
+        ).astype(np.float32),
+        "monosemanticity": rng.random(shape).astype(np.float32),
+        "histogram": rng.multinomial(IMAGES, np.full(BINS, 1 / BINS), shape),
+        "edges": edges.astype(np.float32),
+        "top_images": images,
+        "top_values": values[..., :RANKS],
+        "bottom_images": images[..., ::-1].copy(),
+        "bottom_values": values[..., : RANKS - 1 : -1].copy(),
+        "neuron_covariance": np.zeros((neurons, heads, heads), np.float32),
+    }
+    neuron, head = UNKNOWN_PAIR
+    statistics["monosemanticity"][head, neuron] = np.nan
+    statistics["top_images"][head, neuron, 5:] = -1
+    statistics["top_values"][head, neuron, 5:] = np.nan
+    return statistics
+
+
+def _explanations(rng: np.random.Generator, heads: int, neurons: int) -> dict[str, np.ndarray]:
+    chosen = np.argsort(rng.random((heads, neurons, len(WORDS))), axis=-1)[..., :ATOMS]
+    cosine = np.sort(rng.random((heads, neurons, len(STEPS))), axis=-1)
+    return {
+        "word_ids": chosen.astype(np.int32),
+        "weights": rng.normal(size=chosen.shape).astype(np.float32),
+        "cosine": cosine.astype(np.float32),
+    }
+
+
+def _write_exemplars(
+    writer: StoreWriter, rng: np.random.Generator, heads: int, neurons: int
+) -> None:
+    files = [_thumbnail(rng) for _ in range(IMAGES)]
+    places = TOP_SHOWN + BOTTOM_SHOWN
+    maps = rng.normal(size=(heads, neurons, places, CELLS, CELLS)).astype(np.float16)
+    writer.arrays(
+        THUMBNAILS,
+        {
+            "bytes": np.frombuffer(b"".join(files), np.uint8),
+            "offsets": np.cumsum([0, *map(len, files)]).astype(np.int64),
+        },
+    )
+    writer.arrays(MAPS, {"maps": maps})
+
+
+def _thumbnail(rng: np.random.Generator) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(rng.integers(0, 255, (32, 32, 3), np.uint8)).save(out, "WEBP")
+    return out.getvalue()
