@@ -27,10 +27,10 @@ class Phase:
 # as they will be at 256, so that the last phase has little left to learn.
 RECIPE: tuple[Phase, ...] = (
     Phase(64, 500, 128, Style((0.6, 1.0), rotation=15.0, tint_share=0.25), crowd_every=0),
-    Phase(64, 700, 128, Style((0.5, 1.2), rotation=25.0, tint_share=0.4), crowd_every=3),
-    Phase(96, 1000, 128, Style((0.45, 1.4), rotation=30.0, tint_share=0.4), crowd_every=3),
-    Phase(128, 1200, 128, Style((0.4, 1.7), rotation=30.0, tint_share=0.4), crowd_every=2),
-    Phase(256, 700, 64, Style((0.4, 0.97), rotation=30.0, tint_share=0.4), crowd_every=2),
+    Phase(64, 450, 128, Style((0.5, 1.2), rotation=25.0, tint_share=0.4), crowd_every=3),
+    Phase(96, 750, 128, Style((0.45, 1.4), rotation=30.0, tint_share=0.4), crowd_every=3),
+    Phase(128, 900, 128, Style((0.4, 1.7), rotation=30.0, tint_share=0.4), crowd_every=2),
+    Phase(256, 550, 64, Style((0.4, 0.97), rotation=30.0, tint_share=0.4), crowd_every=2),
 )
 
 PEAK_RATE = 2e-3

@@ -1,0 +1,86 @@
+"""Run an evaluation, and keep its figures: as a report, and in the demo model's card."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from backend.clip import DEMO, ClipResNet, load_model
+from precompute.evaluation.classification import classification
+
+Metrics = dict[str, float] | dict[str, dict[str, float]]
+Task = Callable[..., Metrics]
+
+TASKS: dict[str, Task] = {"classification": classification}
+DATASETS = ("demo",)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Figures of one task and all that they depend on."""
+
+    task: str
+    model: str
+    dataset: str
+    seed: int
+    count: int
+    metrics: Metrics
+
+    def as_dict(self) -> dict[str, object]:
+        """The report as plain data, keys in order."""
+        return asdict(self)
+
+
+def evaluate(
+    task: str, *, model: str, dataset: str, seed: int, count: int, device: str = "auto"
+) -> Report:
+    """Measure a model on a data set. Raises ValueError for a task or data set that is not there."""
+    if task not in TASKS:
+        raise ValueError(f"Unknown task {task!r}: there is {', '.join(TASKS)}.")
+    if dataset not in DATASETS:
+        raise ValueError(f"Unknown data set {dataset!r}: there is {', '.join(DATASETS)}.")
+    if count < 1:
+        raise ValueError(f"The count must be 1 or more, not {count}.")
+    if seed < 0:
+        raise ValueError(f"The seed must be 0 or more, not {seed}.")
+    loaded: ClipResNet = load_model(model, device=device)
+    metrics = TASKS[task](loaded, seed=seed, count=count)
+    return Report(task, model, dataset, seed, count, metrics)
+
+
+def write_into_card(card: Path, report: Report) -> None:
+    """Put a report's figures between its task's markers in a model card.
+
+    The markers are ``<!-- figures: TASK -->`` and ``<!-- end: TASK -->``. Raises ValueError for a
+    card without them, or a report of another model.
+    """
+    if report.model != DEMO:
+        raise ValueError(f"The card is the demo model's; these figures are of {report.model}.")
+    begin, end = f"<!-- figures: {report.task} -->", f"<!-- end: {report.task} -->"
+    text = card.read_text(encoding="utf-8")
+    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    if not pattern.search(text):
+        raise ValueError(f"The card has no place for {report.task} figures.")
+    block = f"{begin}\n{_table(report)}\n{end}"
+    partial = card.with_suffix(".partial")
+    partial.write_text(pattern.sub(lambda _: block, text, count=1), encoding="utf-8")
+    partial.replace(card)
+
+
+def _table(report: Report) -> str:
+    rows = [f"| {name} | {value:.3f} |" for name, value in flatten(report.metrics).items()]
+    head = f"| {report.task}, seed {report.seed}, {report.count} scenes | |"
+    return "\n".join([head, "|---|---|", *rows])
+
+
+def flatten(metrics: Metrics) -> dict[str, float]:
+    """Metrics with groups spelled out: ``{"miou": {"pairs": x}}`` becomes ``{"miou pairs": x}``."""
+    flat: dict[str, float] = {}
+    for name, value in metrics.items():
+        if isinstance(value, dict):
+            flat |= {f"{name} {part}": number for part, number in value.items()}
+        else:
+            flat[name] = value
+    return flat
