@@ -111,7 +111,8 @@ def test_figures_go_between_the_markers(tmp_path: Path) -> None:
     assert "| groups a | 0.500 |" in text
     assert "seed 3, 40 scenes" in text
     assert "old" not in text
-    assert text.startswith("# Card\n") and text.endswith("rest\n")
+    assert text.startswith("# Card\n")
+    assert text.endswith("rest\n")
     with pytest.raises(ValueError, match="no place"):
         report.write_into_card(card, report.Report("other", "demo", "demo", 0, 1, {}))
     with pytest.raises(ValueError, match="RN50"):
