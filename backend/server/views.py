@@ -48,7 +48,12 @@ class Page:
     share: schemas.Share | None = None
     """Set when the page is shown through a share link."""
     query: str = ""
-    """What the header's search box holds."""
+    """What the search box holds."""
+
+    @property
+    def private(self) -> bool:
+        """Whether the page shows something that only those with its address may see."""
+        return self.share is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,6 +155,10 @@ class LabPage(Page):
     max_prompt_characters: int
     """Longer ones are refused."""
 
+    @property
+    def private(self) -> bool:
+        return self.segmentation is not None or super().private
+
 
 @dataclass(frozen=True, kw_only=True)
 class SharedSegmentationPage(Page):
@@ -230,7 +239,9 @@ def render(request: Request, page: Page, status: int = 200) -> HTMLResponse:
         .get_template(page.template)
         .render(context, urls=urls, asset=lambda name: urls.static(assets.digest, name))
     )
-    headers = {"X-Robots-Tag": "noindex"} if page.share is not None else {}
+    headers = {"Cache-Control": "private, no-store" if page.private else "no-cache"}
+    if page.share is not None:
+        headers["X-Robots-Tag"] = "noindex"
     return HTMLResponse(html, status_code=status, headers=headers)
 
 
