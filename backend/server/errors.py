@@ -34,6 +34,9 @@ MESSAGES = {
 }
 """Sentences that replace a framework's bare status phrase."""
 
+CODES = {413: "content_too_large"}
+"""Where HTTP's own phrase for a status differs between versions of Python."""
+
 
 class ApiError(Exception):
     """An answer that is not a success.
@@ -137,7 +140,7 @@ def _from_http(exc: HTTPException) -> ApiError:
     bare = exc.detail in {phrase, "Content Too Large", ""}
     message = MESSAGES.get(status, f"{phrase}.") if bare else str(exc.detail)
     code = phrase.lower().replace(" ", "_").replace("-", "_")
-    return ApiError(status, code, message, exc.headers)
+    return ApiError(status, CODES.get(status, code), message, exc.headers)
 
 
 def _validation_message(exc: RequestValidationError) -> str:

@@ -196,7 +196,7 @@ class Segmentations:
         deleted = 0
         for folder in sorted(self._folder.iterdir()):
             if self._is_over(folder):
-                self.delete(folder.name)
+                remove_folder(folder, scratch=self._scratch)
                 deleted += 1
         self._stored_bytes = folder_bytes(self._folder)
         if deleted:
