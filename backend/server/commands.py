@@ -59,14 +59,13 @@ def serve(
         allowed_hosts=tuple(allow_host or ()),
         live=live,
     )
-    if checkpoint is not None and not checkpoint.is_file():
-        _fail(f"There is no checkpoint at {checkpoint}.")
+    _check_weights(settings)
     _check_data(settings.data)
-    listening = _listen(settings.host, settings.port)
     try:
         app = create_app(settings)
     except StoreError as exc:
         _fail(f"{exc}")
+    listening = _listen(settings.host, settings.port)
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -75,7 +74,10 @@ def serve(
         proxy_headers=False,
         timeout_graceful_shutdown=int(settings.drain.total_seconds()),
     )
-    Server(config, app, _address(settings, listening)).run(sockets=[listening])
+    server = Server(config, app, _address(settings, listening))
+    server.run(sockets=[listening])
+    if server.useless_checkpoint:
+        _fail(f"the checkpoint {checkpoint} does not hold the weights of any of the stores")
 
 
 class Server(uvicorn.Server):
@@ -86,6 +88,8 @@ class Server(uvicorn.Server):
         self._app = app
         self._address = address
         self._announcing: asyncio.Task[None] | None = None
+        self.useless_checkpoint = False
+        """Set when weights were given by hand and no store was made with them."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
@@ -101,14 +105,21 @@ class Server(uvicorn.Server):
     async def _announce(self) -> None:
         """Print the address once the models are loaded, or known to be unavailable."""
         services: Services = self._app.state.services
-        typer.echo("Loading the model…", err=True)
+        if services.settings.live:
+            typer.echo("Loading the model…", err=True)
         while not services.engine.settled and not self.should_exit:
             await asyncio.sleep(0.1)
+        missing = what_is_missing(services)
         if self.should_exit:
             return
-        for sentence in what_is_missing(services):
-            typer.echo(f"Without live answers: {sentence}", err=True)
-        typer.echo(f"PairScope is ready at {self._address}")
+        if services.settings.checkpoint is not None and not services.engine.models_ready:
+            self.useless_checkpoint = self.should_exit = True
+        elif missing:
+            for sentence in missing:
+                typer.echo(f"Without live answers: {sentence}", err=True)
+            typer.echo(f"PairScope serves stored pages at {self._address}")
+        else:
+            typer.echo(f"PairScope is ready at {self._address}")
 
 
 def _settings(**given: object) -> Settings:
@@ -118,7 +129,22 @@ def _settings(**given: object) -> Settings:
         first = exc.errors()[0]
         option = str(first["loc"][0]).replace("_", "-")
         reason = str(first["msg"]).removeprefix("Value error, ")
-        _fail(f"--{option}: {reason}.")
+        _fail(f"--{option}: {reason}")
+
+
+def _check_weights(settings: Settings) -> None:
+    """See that the device exists and the checkpoint is a file; reading it is left to the engine."""
+    if not settings.live:
+        return
+    # late: importing open_clip takes seconds, which a server of stored pages need not spend
+    from backend.clip.models import ModelError, resolve_device
+
+    try:
+        resolve_device(settings.device)
+    except ModelError as exc:
+        _fail(f"{exc}")
+    if settings.checkpoint is not None and not settings.checkpoint.is_file():
+        _fail(f"checkpoint {settings.checkpoint} does not exist")
 
 
 def _check_data(data: Path) -> None:
@@ -129,7 +155,7 @@ def _check_data(data: Path) -> None:
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as exc:
-        _fail(f"The data folder {data} cannot be written to: {exc.strerror}.")
+        _fail(f"the data folder {data} cannot be written to: {exc.strerror}")
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -143,7 +169,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.bind(address)
         listening.listen(BACKLOG)
     except OSError as exc:
-        _fail(f"Cannot listen on {host}:{port}: {exc.strerror}; choose another with --port.")
+        _fail(f"cannot listen on {host}:{port}: {exc.strerror}; choose another with --port")
     listening.set_inheritable(True)
     return listening
 
@@ -156,5 +182,5 @@ def _address(settings: Settings, listening: socket.socket) -> str:
 
 
 def _fail(sentence: str) -> NoReturn:
-    typer.echo(sentence, err=True)
+    typer.echo(f"pairscope: {sentence}", err=True)
     raise typer.Exit(2)

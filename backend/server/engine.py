@@ -138,6 +138,11 @@ class Engine(Generic[Model]):
         """True once every model is ready or known to be unavailable."""
         return self._settled.is_set()
 
+    @property
+    def models_ready(self) -> int:
+        """How many models answer."""
+        return sum(status.state == "ready" for status in self._status.values())
+
     def wait_settled(self, timeout: float | None = None) -> bool:
         """Block until every model is ready or known to be unavailable; false on timeout."""
         return self._settled.wait(timeout)
@@ -228,7 +233,6 @@ class Engine(Generic[Model]):
         try:
             self._models[key] = load()
         except LoadError as exc:
-            log.warning("%s", exc)
             self._status[key] = LiveStatus("unavailable", str(exc))
         except Exception:
             log.exception("a model could not be loaded")

@@ -96,11 +96,13 @@ def _loader(store: Store, checkpoint: Path | None, device: str) -> Callable[[], 
             ) from exc
         found = model.identity.weights_sha256
         if found != wanted.weights_sha256:
-            raise LoadError(
+            message = (
                 f"The weights at hand ({found[:SHOWN_DIGITS]}…) are not those that the store "
                 f"{store.name} was made with ({wanted.weights_sha256[:SHOWN_DIGITS]}…), so uploads "
                 "and free text cannot be answered."
             )
+            log.error("%s", message)
+            raise LoadError(message)
         _warm_up(model)
         return model
 
