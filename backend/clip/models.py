@@ -107,14 +107,9 @@ class ClipResNet:
         return pixels
 
     def preprocess_batch(self, images: np.ndarray) -> Float[Tensor, "image 3 row column"]:
-        """Normalises uint8 pictures ``[image, row, column, 3]`` that already have the input size."""
-        pixels = torch.from_numpy(images).permute(0, 3, 1, 2).to(self.device, torch.float32) / 255
-        return self.normalise(pixels)
-
-    def normalise(
-        self, pixels: Float[Tensor, "image 3 row column"]
-    ) -> Float[Tensor, "image 3 row column"]:
-        """Pixels in [0, 1] to the model's input scale."""
+        """Normalises uint8 pictures ``[image, row, column, 3]`` that already have their size."""
+        pixels = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2)
+        pixels = pixels.to(self.device, torch.float32) / 255
         mean = torch.tensor(self.preprocessing.mean, device=pixels.device)[:, None, None]
         std = torch.tensor(self.preprocessing.std, device=pixels.device)[:, None, None]
         return (pixels - mean) / std

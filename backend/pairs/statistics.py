@@ -19,6 +19,10 @@ RANKS = 50
 NO_IMAGE = -1
 """Image number of an empty rank; its value is NaN."""
 
+_ALL_BUT_SIGN = 0x7FFFFFFF
+_EMPTY = torch.iinfo(torch.int64).min
+"""Below the key of every value, negative infinity included."""
+
 
 @dataclass
 class PairStatistics:
@@ -30,8 +34,8 @@ class PairStatistics:
         comoment: ``[neuron, head, head]``, sum of products of deviations of a neuron's heads.
         edges: histogram edges, ``[head, neuron, bin + 1]``, ascending.
         histogram: images per bin, ``[head, neuron, bin]``; the outermost bins hold the rest.
-        high_values, high_images: ``[head, neuron, rank]``, largest first, ties by image number.
-        low_values, low_images: the same from the other end, smallest first.
+        high_keys, low_keys: the largest and the smallest coefficients with their images, each as
+            one integer that orders by value, then by lower image number, largest first.
     """
 
     count: int
@@ -39,29 +43,35 @@ class PairStatistics:
     comoment: Float[Tensor, "neuron head head"]
     edges: Float[Tensor, "head neuron edge"]
     histogram: Int[Tensor, "head neuron bin"]
-    high_values: Float[Tensor, "head neuron rank"]
-    high_images: Int[Tensor, "head neuron rank"]
-    low_values: Float[Tensor, "head neuron rank"]
-    low_images: Int[Tensor, "head neuron rank"]
+    high_keys: Int[Tensor, "head neuron rank"]
+    low_keys: Int[Tensor, "head neuron rank"]
 
     @classmethod
     def empty(cls, edges: Float[Tensor, "head neuron edge"]) -> PairStatistics:
         """A stream that has seen nothing; ``edges`` as made by :func:`histogram_edges`."""
         heads, neurons, n_edges = edges.shape
         device = edges.device
-        values = torch.full((heads, neurons, RANKS), torch.nan, device=device)
-        images = torch.full((heads, neurons, RANKS), NO_IMAGE, dtype=torch.int64, device=device)
+        keys = torch.full((heads, neurons, RANKS), _EMPTY, dtype=torch.int64, device=device)
         return cls(
             count=0,
             mean=torch.zeros(heads, neurons, dtype=torch.float64, device=device),
             comoment=torch.zeros(neurons, heads, heads, dtype=torch.float64, device=device),
             edges=edges,
             histogram=torch.zeros(heads, neurons, n_edges - 1, dtype=torch.int64, device=device),
-            high_values=values,
-            high_images=images,
-            low_values=values.clone(),
-            low_images=images.clone(),
+            high_keys=keys,
+            low_keys=keys.clone(),
         )
+
+    @property
+    def high(self) -> tuple[Float[Tensor, "head neuron rank"], Int[Tensor, "head neuron rank"]]:
+        """Values and images of the largest coefficients, largest first."""
+        return _decode(self.high_keys)
+
+    @property
+    def low(self) -> tuple[Float[Tensor, "head neuron rank"], Int[Tensor, "head neuron rank"]]:
+        """Values and images of the smallest coefficients, smallest first."""
+        values, images = _decode(self.low_keys)
+        return -values, images
 
     @property
     def m2(self) -> Float[Tensor, "head neuron"]:
@@ -88,16 +98,8 @@ class PairStatistics:
         self.mean = self.mean + delta * (other.count / total)
         self.histogram += other.histogram
         self.count = total
-        self.high_values, self.high_images = _extremes(
-            torch.cat([self.high_values, other.high_values], dim=-1),
-            torch.cat([self.high_images, other.high_images], dim=-1),
-            largest=True,
-        )
-        self.low_values, self.low_images = _extremes(
-            torch.cat([self.low_values, other.low_values], dim=-1),
-            torch.cat([self.low_images, other.low_images], dim=-1),
-            largest=False,
-        )
+        self.high_keys = _largest(torch.cat([self.high_keys, other.high_keys], dim=-1))
+        self.low_keys = _largest(torch.cat([self.low_keys, other.low_keys], dim=-1))
 
 
 @dataclass(frozen=True)
@@ -134,14 +136,16 @@ def orient(
     statistics: PairStatistics, write_norms: Float[Tensor, "head neuron"]
 ) -> OrientedStatistics:
     """Sign, norm and oriented images of every pair from a finished stream."""
-    sign = torch.empty_like(statistics.high_images[..., 0])
+    high, high_images = statistics.high
+    low, low_images = statistics.low
+    sign = torch.empty_like(high_images[..., 0])
     norm = torch.empty_like(write_norms)
     # Head by head: the candidates of all pairs at once would need a gigabyte for the large models.
     for head in range(sign.shape[0]):
         deviation = _most_deviating(
             statistics.mean[head],
-            torch.cat([statistics.high_values[head], statistics.low_values[head]], dim=-1).double(),
-            torch.cat([statistics.high_images[head], statistics.low_images[head]], dim=-1),
+            torch.cat([high[head], low[head]], dim=-1).double(),
+            torch.cat([high_images[head], low_images[head]], dim=-1),
         )
         present = ~deviation.isnan()
         above = (deviation > 0).sum(dim=-1)
@@ -149,15 +153,13 @@ def orient(
         spread = deviation.abs().nansum(dim=-1) / present.sum(dim=-1).clamp_min(1)
         norm[head] = (spread * write_norms[head].double()).to(norm.dtype)
     keep = (sign > 0)[..., None]
-    factor = sign[..., None].to(statistics.high_values.dtype)
-    high, low = statistics.high_values * factor, statistics.low_values * factor
     return OrientedStatistics(
         sign=sign,
         norm=norm,
-        top_values=torch.where(keep, high, low),
-        top_images=torch.where(keep, statistics.high_images, statistics.low_images),
-        bottom_values=torch.where(keep, low, high),
-        bottom_images=torch.where(keep, statistics.low_images, statistics.high_images),
+        top_values=torch.where(keep, high, -low),
+        top_images=torch.where(keep, high_images, low_images),
+        bottom_values=torch.where(keep, low, -high),
+        bottom_images=torch.where(keep, low_images, high_images),
     )
 
 
@@ -207,10 +209,9 @@ def _block_statistics(
     deviation = (exact - block.mean).permute(2, 1, 0)
     block.comoment = deviation @ deviation.transpose(1, 2)
     block.histogram = _histogram(coefficients, edges)
-    values = coefficients.permute(1, 2, 0)
-    numbers = images.expand(values.shape)
-    block.high_values, block.high_images = _extremes(values, numbers, largest=True)
-    block.low_values, block.low_images = _extremes(values, numbers, largest=False)
+    values = coefficients.float().permute(1, 2, 0)
+    block.high_keys = _largest(_encode(values, images))
+    block.low_keys = _largest(_encode(-values, images))
     return block
 
 
@@ -225,24 +226,34 @@ def _histogram(
     return counts.scatter_add_(-1, places, torch.ones_like(places))
 
 
-def _extremes(
-    values: Float[Tensor, "head neuron candidate"],
-    images: Int[Tensor, "head neuron candidate"],
-    *,
-    largest: bool,
+def _encode(
+    values: Float[Tensor, "head neuron candidate"], images: Int[Tensor, " candidate"]
+) -> Int[Tensor, "head neuron candidate"]:
+    """One integer per candidate that sorts by value, then by lower image number.
+
+    The upper half holds the float's bits, mapped so that integers sort as the floats do; the lower
+    half the image number counted down.
+    """
+    bits = (values + 0.0).contiguous().view(torch.int32)  # + 0.0 turns -0.0 into 0.0: equal values
+    ordered = bits ^ ((bits >> 31) & _ALL_BUT_SIGN)
+    return (ordered.long() << 32) | (_ALL_BUT_SIGN - images)
+
+
+def _decode(
+    keys: Int[Tensor, "head neuron rank"],
 ) -> tuple[Float[Tensor, "head neuron rank"], Int[Tensor, "head neuron rank"]]:
-    """The RANKS most extreme candidates, ties by lower image number, padded when there are fewer."""
-    # Two stable sorts order by (value, image); NaN marks an empty place and must come last.
-    by_image = images.argsort(dim=-1, stable=True)
-    values, images = values.gather(-1, by_image), images.gather(-1, by_image)
-    key = -values if largest else values
-    order = torch.where(key.isnan(), torch.inf, key).argsort(dim=-1, stable=True)[..., :RANKS]
-    values, images = values.gather(-1, order), images.gather(-1, order)
-    missing = RANKS - values.shape[-1]
-    if missing > 0:
-        values = torch.nn.functional.pad(values, (0, missing), value=torch.nan)
-        images = torch.nn.functional.pad(images, (0, missing), value=NO_IMAGE)
-    return values, images
+    """Inverse of :func:`_encode`; an empty place becomes NaN and NO_IMAGE."""
+    ordered = (keys >> 32).to(torch.int32)
+    values = (ordered ^ ((ordered >> 31) & _ALL_BUT_SIGN)).view(torch.float32)
+    images = _ALL_BUT_SIGN - (keys & 0xFFFFFFFF)
+    empty = keys == _EMPTY
+    return values.masked_fill(empty, torch.nan), images.masked_fill(empty, NO_IMAGE)
+
+
+def _largest(keys: Int[Tensor, "head neuron candidate"]) -> Int[Tensor, "head neuron rank"]:
+    """The RANKS largest keys in order, padded when there are fewer."""
+    keys = keys.topk(min(RANKS, keys.shape[-1]), dim=-1).values
+    return torch.nn.functional.pad(keys, (0, RANKS - keys.shape[-1]), value=_EMPTY)
 
 
 def _most_deviating(

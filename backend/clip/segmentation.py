@@ -1,0 +1,219 @@
+"""Text-prompted segmentation of pictures of any size: windows, background, mask.
+
+The picture is scaled so that its shorter side is ``SCALE`` native inputs, covered by native windows
+at half a window's stride, and the logits of overlapping windows are averaged cell by cell.
+
+A pixel belongs to a prompt only if the prompt's logit there beats what most random vocabulary words
+get at the same place; otherwise it is background.  One prompt alone therefore does not cover the
+picture, and no threshold has to be tuned per model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from PIL import Image
+from torch import Tensor
+
+from backend.clip.models import ClipResNet
+from backend.pairs.factors import write_norms
+from backend.pairs.segmentation import PAPER_SHARE, head_heatmaps, pair_logits, top_pairs
+from backend.pairs.similarity import (
+    centre,
+    null_percentiles,
+    orientation_scale,
+    oriented_directions,
+    pair_similarity,
+)
+
+CELL = 32
+"""Pixels per cell of the last block."""
+
+SCALE = 1.5
+"""Shorter side of the scaled picture in native inputs; the paper's protocol has 512 / 384."""
+
+NULL_WORDS = 128
+"""Random vocabulary words that a prompt must beat; each costs as much as a prompt."""
+
+BACKGROUND_QUANTILE = 0.95
+"""Share of the random words that a prompt's logit must exceed at a pixel."""
+
+KNOWN_PERCENTILE = 95.0
+"""A text whose best pair is as similar to more than 5 % of random words may be unknown."""
+
+WINDOWS_AT_ONCE = 4
+MAX_WINDOWS = 128
+"""Windows of one picture; a picture 40 times as long as it is wide stays below."""
+
+BACKGROUND = 255
+
+
+@dataclass(frozen=True)
+class SegmentationMaps:
+    """Result of one picture.
+
+    Attributes:
+        logits: ``[class, row, column]`` on the cell grid that covers the picture, with the
+            background's logit subtracted where there is background: positive is foreground.
+        mask: ``[height, width]`` of the picture, the place of the prompt, 255 for background.
+        known: per prompt, whether the model seems to know the text.
+    """
+
+    logits: np.ndarray
+    mask: np.ndarray
+    known: list[bool]
+
+
+class Segmenter:
+    """Segments pictures with one model and the vocabulary its texts are judged against.
+
+    Args:
+        templates: prompt templates, the vocabulary's own.
+        vocabulary: unit embeddings of the vocabulary, not centred.
+        sign: orientation of every pair, as in the store.
+        share: share of pairs per class.
+    """
+
+    def __init__(
+        self,
+        model: ClipResNet,
+        *,
+        templates: Sequence[str],
+        vocabulary: Float[Tensor, "word d_out"],
+        sign: Float[Tensor, "head neuron"],
+        share: float = PAPER_SHARE,
+    ) -> None:
+        self.model = model
+        self._templates = tuple(templates)
+        self._share = share
+        words = vocabulary.to(model.device)
+        self._mean = words.mean(dim=0)
+        sample = torch.randperm(len(words), generator=torch.Generator().manual_seed(0))
+        self._null = centre(words[sample[:NULL_WORDS].to(words.device)], self._mean)
+        norms = write_norms(model.factors)
+        self._scale = orientation_scale(sign.to(model.device, norms.dtype), norms)
+        self._null_mask = self._mask(self._null)
+
+    @torch.inference_mode()
+    def segment(
+        self, image: Image.Image, prompts: Sequence[str], *, background: bool = True
+    ) -> SegmentationMaps:
+        """Segments an RGB picture by at least one and at most 254 prompts.
+
+        Raises:
+            ValueError: no prompt, too many, or the picture needs more than MAX_WINDOWS windows.
+        """
+        if not 1 <= len(prompts) < BACKGROUND:
+            raise ValueError(f"between 1 and {BACKGROUND - 1} prompts are needed, got {len(prompts)}")
+        texts = centre(
+            self.model.embed_texts(prompts, self._templates).to(self._mean.device), self._mean
+        )
+        mask = self._mask(texts)
+        if background:
+            texts = torch.cat([texts, self._null])
+            mask = torch.cat([mask, self._null_mask])
+        logits = self._grid_logits(image, texts, mask)
+        known = self._known(texts[: len(prompts)])
+        classes = logits[: len(prompts)]
+        if background:
+            classes = classes - logits[len(prompts) :].quantile(BACKGROUND_QUANTILE, dim=0)
+        labels = _labels(classes, height=image.height, width=image.width, background=background)
+        return SegmentationMaps(classes.cpu().numpy(), labels.cpu().numpy(), known)
+
+    def _mask(self, texts: Float[Tensor, "text d_out"]) -> Bool[Tensor, "text head neuron"]:
+        similarity = pair_similarity(texts, self.model.factors, self._scale)
+        return top_pairs(similarity, share=self._share)
+
+    def _known(self, texts: Float[Tensor, "text d_out"]) -> list[bool]:
+        similarity = pair_similarity(texts, self.model.factors, self._scale)
+        best, place = similarity.flatten(1).max(dim=1)
+        neurons = self.model.factors.n_neurons
+        directions = oriented_directions(
+            self.model.factors, self._scale, head=place // neurons, neuron=place % neurons
+        )
+        standing = null_percentiles(best, directions, self._null)
+        return [bool(value >= KNOWN_PERCENTILE) for value in standing]
+
+    def _grid_logits(
+        self,
+        image: Image.Image,
+        texts: Float[Tensor, "text d_out"],
+        mask: Bool[Tensor, "text head neuron"],
+    ) -> Float[Tensor, "text row column"]:
+        """Logits on the cell grid, overlapping windows averaged."""
+        native = self.model.image_size
+        pixels = self._scaled(image)
+        height, width = pixels.shape[1:]
+        corners = [
+            (top, left) for top in _starts(height, native) for left in _starts(width, native)
+        ]
+        if len(corners) > MAX_WINDOWS:
+            raise ValueError(
+                f"the picture is too elongated: it needs {len(corners)} windows of {native} pixels, "
+                f"at most {MAX_WINDOWS} are allowed"
+            )
+        total = torch.zeros(len(texts), height // CELL, width // CELL, device=self.model.device)
+        weight = torch.zeros_like(total[0])
+        side = native // CELL
+        for start in range(0, len(corners), WINDOWS_AT_ONCE):
+            part = corners[start : start + WINDOWS_AT_ONCE]
+            windows = torch.stack([pixels[:, y : y + native, x : x + native] for y, x in part])
+            for (top, left), logits in zip(part, self._window_logits(windows, texts, mask), strict=True):
+                rows = slice(top // CELL, top // CELL + side)
+                columns = slice(left // CELL, left // CELL + side)
+                total[:, rows, columns] += logits
+                weight[rows, columns] += 1
+        return total / weight
+
+    def _window_logits(
+        self,
+        windows: Float[Tensor, "image 3 row column"],
+        texts: Float[Tensor, "text d_out"],
+        mask: Bool[Tensor, "text head neuron"],
+    ) -> Float[Tensor, "image text row column"]:
+        features = self.model.feature_map(windows)
+        tokens = self.model.tokens(features)[:, 1:]
+        activations = features.flatten(2).transpose(1, 2)
+        heatmaps = head_heatmaps(tokens, texts, self.model.factors)
+        logits = pair_logits(activations, heatmaps, mask)
+        return logits.transpose(1, 2).unflatten(-1, features.shape[2:])
+
+    def _scaled(self, image: Image.Image) -> Float[Tensor, "3 row column"]:
+        """The picture with both sides a multiple of CELL, the shorter about SCALE native inputs."""
+        native = self.model.image_size
+        factor = SCALE * native / min(image.size)
+        width, height = (max(native, round(side * factor / CELL) * CELL) for side in image.size)
+        resized = image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
+        return self.model.preprocess_batch(np.asarray(resized)[None])[0]
+
+
+def _starts(length: int, window: int) -> list[int]:
+    """First pixels of windows at half a window's stride that cover ``length``, cell-aligned."""
+    stride = max(CELL, window // 2 // CELL * CELL)
+    starts = list(range(0, length - window, stride))
+    return [*starts, length - window]
+
+
+def _labels(
+    logits: Float[Tensor, "text row column"], *, height: int, width: int, background: bool
+) -> Tensor:
+    """Place of the largest upsampled logit; 255 where none is positive and there is background.
+
+    Class by class, since all of them at the size of a large photograph would fill the memory.
+    """
+    floor = 0.0 if background else -torch.inf
+    best = torch.full((height, width), floor, device=logits.device)
+    labels = torch.full((height, width), BACKGROUND, dtype=torch.uint8, device=logits.device)
+    for place, cells in enumerate(logits):
+        upsampled = F.interpolate(
+            cells[None, None], size=(height, width), mode="bilinear", align_corners=False
+        )[0, 0]
+        better = upsampled > best
+        best = torch.where(better, upsampled, best)
+        labels[better] = place
+    return labels

@@ -1,0 +1,36 @@
+"""All commands in one application: the backend's and the offline ones."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from backend import cli as backend_cli
+from backend.cli import CommandError
+from backend.clip import ModelError
+from backend.store import StoreError
+from precompute import commands
+from precompute.demo_world.commands import demo_images, demo_train
+from precompute.errors import InputError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Explore the neuron-head pairs inside CLIP-ResNet models.",
+)
+app.command()(commands.demo)
+app.command()(commands.precompute)
+app.add_typer(backend_cli.app)
+app.command()(demo_images)
+app.command()(demo_train)
+
+
+def run() -> None:
+    """Runs the command line; what people can mend is one sentence on stderr and exit code 2."""
+    try:
+        app()
+    except (CommandError, InputError, ModelError, StoreError) as error:
+        typer.echo(f"pairscope: {error}", err=True)
+        sys.exit(2)

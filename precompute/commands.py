@@ -1,0 +1,159 @@
+"""Commands of the offline job: from what a person types to a checked job."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from backend.cli import Checkpoint, Device, Model, Pretrained
+from backend.clip import DEMO, ClipResNet, load_model
+from backend.clip.text import IMAGENET_TEMPLATES, PLAIN_TEMPLATES
+from backend.server.commands import serve
+from backend.store import Manifest, StoreError, open_store
+from precompute.datasets import DemoScenes, ImageFolder, ImageSet
+from precompute.demo_world.vocabulary import TEMPLATES as DEMO_TEMPLATES
+from precompute.demo_world.vocabulary import vocabulary as demo_vocabulary
+from precompute.errors import InputError
+from precompute.job import ATOMS, Job, Parameters, run
+from precompute.progress import Progress
+from precompute.stages.vocabulary import read_vocabulary
+
+DEMO_IMAGES = 1000
+DEMO_SEED = 0
+DEMO_ATOMS = 32
+"""The demo's vocabulary is small and its heads are 64 wide: more words would fit anything."""
+
+DEMO_STORE = Path("stores/demo")
+
+TEMPLATE_SETS = {"imagenet": IMAGENET_TEMPLATES, "plain": PLAIN_TEMPLATES}
+
+
+def precompute(
+    model: Model,
+    out: Annotated[Path, typer.Option("--out", help="Folder of the store to make.")],
+    pretrained: Pretrained = None,
+    checkpoint: Checkpoint = None,
+    images: Annotated[
+        Path | None, typer.Option("--images", help="Folder of images; the demo makes its own.")
+    ] = None,
+    vocabulary: Annotated[
+        Path | None,
+        typer.Option("--vocabulary", help="Words or phrases, one a line; the demo has its own."),
+    ] = None,
+    templates: Annotated[
+        str | None,
+        typer.Option("--templates", help="imagenet (80 prompts a word, the default) or plain."),
+    ] = None,
+    atoms: Annotated[
+        int | None,
+        typer.Option("--atoms", help=f"Words per explanation: {ATOMS}, for the demo {DEMO_ATOMS}."),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name of the store in addresses.")
+    ] = None,
+    no_exemplars: Annotated[
+        bool, typer.Option("--no-exemplars", help="Keep no pictures in the store.")
+    ] = False,
+    device: Device = "auto",
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+) -> None:
+    """Compute a store: directions, statistics and text explanations of every pair."""
+    is_demo = model == DEMO
+    if not is_demo and (images is None or vocabulary is None):
+        lacking = "--images DIR" if images is None else "--vocabulary FILE"
+        raise InputError(f"{model} needs {lacking}; only the demo model brings its own")
+    words = read_vocabulary(vocabulary) if vocabulary else demo_vocabulary()
+    prompts = _templates(templates, demo_words=is_demo and vocabulary is None)
+    folder = ImageFolder(images) if images else None
+    clip = load_model(model, pretrained, checkpoint=checkpoint, device=device)
+    job = Job(
+        model=clip,
+        images=folder or _demo_scenes(clip),
+        vocabulary=words,
+        templates=prompts,
+        out=out,
+        name=name,
+        exemplars=not no_exemplars,
+        parameters=Parameters(atoms=atoms or (DEMO_ATOMS if is_demo else ATOMS)),
+    )
+    manifest = run(job, Progress(quiet=quiet))
+    typer.echo(_summary(out, manifest))
+
+
+def demo(
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", help="Port to listen on.")] = 8000,
+    store: Annotated[
+        Path, typer.Option("--store", help="Where the demo's store is kept.")
+    ] = DEMO_STORE,
+    data: Annotated[Path, typer.Option("--data", help="Where uploads and shares are kept.")] = Path(
+        "data"
+    ),
+    device: Device = "auto",
+) -> None:
+    """Serve the demo model, computing its store first unless a current one is there."""
+    clip = load_model(DEMO, device=device)
+    if not _is_current(store, clip):
+        typer.echo(f"Computing the demo's store in {store} (once, about a minute)")
+        _remove_store(store)
+        job = Job(
+            model=clip,
+            images=_demo_scenes(clip),
+            vocabulary=demo_vocabulary(),
+            templates=list(DEMO_TEMPLATES),
+            out=store,
+            parameters=Parameters(atoms=DEMO_ATOMS),
+        )
+        typer.echo(_summary(store, run(job, Progress())))
+    serve([store], host=host, port=port, device=device, data=data)
+
+
+def _demo_scenes(model: ClipResNet) -> ImageSet:
+    return DemoScenes(DEMO_IMAGES, seed=DEMO_SEED, size=model.image_size)
+
+
+def _templates(choice: str | None, *, demo_words: bool) -> list[str]:
+    if choice is None:
+        return list(DEMO_TEMPLATES if demo_words else IMAGENET_TEMPLATES)
+    if choice not in TEMPLATE_SETS:
+        raise InputError(f"--templates is one of {', '.join(TEMPLATE_SETS)}, not {choice!r}")
+    return list(TEMPLATE_SETS[choice])
+
+
+def _is_current(store: Path, model: ClipResNet) -> bool:
+    """Whether a store is there that this code and these weights would make again."""
+    try:
+        manifest = open_store(store).manifest
+    except StoreError:
+        return False
+    parameters = Parameters(atoms=DEMO_ATOMS).recorded()
+    machine = {"threads"}
+    return (
+        manifest.model.weights_sha256 == model.identity.weights_sha256
+        and manifest.dataset.images == DEMO_IMAGES
+        and manifest.templates == list(DEMO_TEMPLATES)
+        and {k: v for k, v in manifest.parameters.items() if k not in machine}
+        == {k: v for k, v in parameters.items() if k not in machine}
+    )
+
+
+def _remove_store(store: Path) -> None:
+    """Removes an outdated or unfinished demo store, and nothing that is no store."""
+    if store.is_dir() and (
+        (store / "manifest.json").exists() or (store / "vocabulary.txt").exists()
+    ):
+        shutil.rmtree(store)
+
+
+def _summary(out: Path, manifest: Manifest) -> str:
+    size = sum(record.size for record in manifest.files.values())
+    seconds = sum(manifest.timings.values())
+    unreadable = len(manifest.dataset.unreadable)
+    skipped = f", {unreadable} unreadable" if unreadable else ""
+    return (
+        f"{out}: store {manifest.name!r}, {manifest.dataset.images:,} images{skipped}, "
+        f"{size / 1e6:.0f} MB, {seconds:.0f} s"
+    )

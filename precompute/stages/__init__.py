@@ -1,0 +1,1 @@
+"""The stages of the offline job: vocabulary, collect, explain, exemplars."""

@@ -1,0 +1,113 @@
+"""Thumbnails of the images that pages show, and where in them each pair's value comes from."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from PIL import Image
+from torch import Tensor
+
+from backend.clip import ClipResNet
+from backend.pairs.coefficients import activation_maps
+from precompute.datasets import ImageSet
+from precompute.stages.collect import FeatureCache
+
+THUMBNAIL_SIDE = 160
+WEBP_QUALITY = 80
+
+
+def exemplar_maps(
+    model: ClipResNet,
+    images: ImageSet,
+    features: FeatureCache,
+    *,
+    shown: Int[Tensor, "head neuron place"],
+    sign: Int[Tensor, "head neuron"],
+    block: int,
+    advance: Callable[[int], None],
+) -> Float[Tensor, "head neuron place row column"]:
+    """Oriented maps, half precision, of every pair on its shown images (-1 for none, map zero)."""
+    heads, neurons, places = shown.shape
+    flat = shown.flatten()
+    order = flat.argsort(stable=True)
+    wanted, counts = torch.unique_consecutive(flat[order], return_counts=True)
+    ends = counts.cumsum(0)
+    triples = {
+        int(number): order[int(end) - int(count) : int(end)]
+        for number, count, end in zip(wanted, counts, ends, strict=True)
+        if number >= 0
+    }
+    maps: Tensor | None = None
+    for number, feature_map, attention in _features(
+        model, images, features, sorted(triples), block
+    ):
+        entries = triples[number]
+        head = entries // (neurons * places)
+        neuron = entries // places % neurons
+        found = activation_maps(
+            feature_map[None].float(),
+            attention[None],
+            image=torch.zeros_like(entries),
+            head=head,
+            neuron=neuron,
+        )
+        found *= sign[head, neuron][:, None, None]
+        if maps is None:
+            maps = torch.zeros(len(flat), *found.shape[1:], dtype=torch.float16)
+        maps[entries] = found.half()
+        advance(1)
+    if maps is None:
+        maps = torch.zeros(len(flat), 1, 1, dtype=torch.float16)
+    return maps.unflatten(0, (heads, neurons, places))
+
+
+def _features(
+    model: ClipResNet, images: ImageSet, features: FeatureCache, numbers: list[int], block: int
+) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """(number, feature map, attention) of each image: from the cache, else computed again."""
+    for number in numbers:
+        if number in features.maps:
+            yield (number, *features.maps[number])
+    missing = [number for number in numbers if number not in features.maps]
+    if not missing:
+        return
+    for part in images.blocks(model.preprocess, size=block, numbers=missing):
+        found = model.decompose(part.pixels)
+        for place, number in enumerate(part.numbers):
+            yield number, found.feature_map[place].cpu(), found.attention[place].cpu()
+
+
+def thumbnails(
+    model: ClipResNet,
+    images: ImageSet,
+    *,
+    numbers: list[int],
+    block: int,
+    advance: Callable[[int], None],
+) -> dict[str, np.ndarray]:
+    """WebP thumbnails of what the model saw (after its resize and crop), as one byte array."""
+    mean = torch.tensor(model.preprocessing.mean)[:, None, None]
+    std = torch.tensor(model.preprocessing.std)[:, None, None]
+    encoded = [b""] * len(images)
+    for part in images.blocks(model.preprocess, size=block, numbers=numbers):
+        for pixels, number in zip(part.pixels, part.numbers, strict=True):
+            seen = ((pixels * std + mean).clamp(0, 1) * 255).round().to(torch.uint8)
+            encoded[number] = _webp(seen.permute(1, 2, 0).numpy())
+            advance(1)
+    lengths = np.array([len(data) for data in encoded], dtype=np.int64)
+    return {
+        "bytes": np.frombuffer(b"".join(encoded), dtype=np.uint8),
+        "offsets": np.concatenate([[0], lengths.cumsum()]).astype(np.int64),
+    }
+
+
+def _webp(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
+    picture.save(buffer, "WEBP", quality=WEBP_QUALITY, method=4)
+    return buffer.getvalue()
