@@ -14,6 +14,7 @@ class Phase:
     """Steps at one image size.
 
     `crowd_every`: every so many steps a batch is of scenes with several objects, 0 for never.
+    `density`: the weight of that penalty at the phase's end, reached in a straight line.
     """
 
     size: int
@@ -21,16 +22,17 @@ class Phase:
     batch: int
     style: Style
     crowd_every: int
+    density: float
 
 
 # Up to 128 pixels, objects may reach beyond the frame: their parts are then as large, in pixels,
 # as they will be at 256, so that the last phase has little left to learn.
 RECIPE: tuple[Phase, ...] = (
-    Phase(64, 500, 128, Style((0.6, 1.0), rotation=15.0, tint_share=0.25), crowd_every=0),
-    Phase(64, 450, 128, Style((0.5, 1.2), rotation=25.0, tint_share=0.4), crowd_every=3),
-    Phase(96, 750, 128, Style((0.45, 1.4), rotation=30.0, tint_share=0.4), crowd_every=3),
-    Phase(128, 900, 128, Style((0.4, 1.7), rotation=30.0, tint_share=0.4), crowd_every=2),
-    Phase(256, 550, 64, Style((0.4, 0.97), rotation=30.0, tint_share=0.4), crowd_every=2),
+    Phase(64, 500, 128, Style((0.6, 1.0), 15.0, 0.25), crowd_every=0, density=0.25),
+    Phase(64, 450, 128, Style((0.5, 1.2), 25.0, 0.4), crowd_every=3, density=0.5),
+    Phase(96, 350, 128, Style((0.45, 1.4), 30.0, 0.4), crowd_every=3, density=2.0),
+    Phase(128, 450, 128, Style((0.4, 1.7), 30.0, 0.4), crowd_every=2, density=3.0),
+    Phase(256, 400, 48, Style((0.4, 0.97), 30.0, 0.4), crowd_every=2, density=3.0),
 )
 
 PEAK_RATE = 2e-3
@@ -69,6 +71,12 @@ class Schedule:
         done = sum(work[:place]) + work[place] * within / self.phases[place].steps
         cosine = 0.5 * (1 + math.cos(math.pi * done / sum(work)))
         return PEAK_RATE * min(1.0, (step + 1) / WARM_UP_STEPS) * cosine
+
+    def density(self, step: int) -> float:
+        """The weight of the density penalty: from 0, as neurons must first learn to fire."""
+        place, within = self.phase(step)
+        before = self.phases[place - 1].density if place else 0.0
+        return before + (self.phases[place].density - before) * within / self.phases[place].steps
 
     def sees_crowd(self, step: int) -> bool:
         """Whether a step's scenes hold several objects."""

@@ -51,8 +51,6 @@ from precompute.demo_world.vocabulary import TEMPLATES, lexicon
 MOST_GRADIENT = 1.0
 MOST_LOGIT_SCALE = 100.0
 NAMING_SHARE, WORDS_SHARE = 1.0, 0.5  # beside the contrastive loss
-DENSITY_SHARE = 0.5
-DENSITY_STEPS = 1000  # the penalty grows over so many steps: neurons must first learn to fire
 VALIDATION_SEED = 990_001  # scenes looked at while training; figures are made on other seeds
 
 Figures = dict[str, float]
@@ -94,7 +92,15 @@ def train(settings: TrainingSettings, *, report: Reporter | None = None) -> Path
     for step in range(first, schedule.steps):
         own = lesson(schedule, step, seed=settings.seed, lexicon=lexicon())
         rate = schedule.rate(step)
-        parts = learn(trainee, optimizer, own, step=step, rate=rate, half=half, config=config)
+        parts = learn(
+            trainee,
+            optimizer,
+            own,
+            rate=rate,
+            density=schedule.density(step),
+            half=half,
+            config=config,
+        )
         done, size = step + 1, own.images.shape[1]
         last = done == schedule.steps
         if done % settings.log_every == 0 or last:
@@ -114,8 +120,8 @@ def learn(
     optimizer: torch.optim.Optimizer,
     own: Lesson,
     *,
-    step: int,
     rate: float,
+    density: float,
     half: bool,
     config: dict[str, Any],
 ) -> Figures:
@@ -124,9 +130,9 @@ def learn(
         group["lr"] = rate
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
         parts = lesson_losses(trainee, own, config)
-    loss = total_loss(parts, step)
+    loss = total_loss(parts, density)
     if not math.isfinite(loss.item()):
-        raise ValueError(f"The loss is not a number at step {step}: train at a lower rate.")
+        raise ValueError("The loss is no longer a number: train at a lower rate.")
     optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(trainee.parameters(), MOST_GRADIENT)
@@ -161,9 +167,8 @@ def lesson_losses(trainee: Trainee, own: Lesson, config: dict[str, Any]) -> dict
     }
 
 
-def total_loss(parts: dict[str, Tensor], step: int) -> Tensor:
-    """The weighted sum that a step descends."""
-    density = DENSITY_SHARE * min(1.0, step / DENSITY_STEPS)
+def total_loss(parts: dict[str, Tensor], density: float) -> Tensor:
+    """The weighted sum that a step descends; `density` is that penalty's weight."""
     words = NAMING_SHARE * parts["naming"] + WORDS_SHARE * parts["words"]
     return parts["contrastive"] + words + density * parts["density"]
 

@@ -17,7 +17,7 @@ CARD = DEMO_FOLDER / "MODEL_CARD.md"
 
 
 def evaluate(
-    task: Annotated[str, typer.Argument(help="What to measure: classification.")],
+    task: Annotated[str, typer.Argument(help="What to measure: classification or explanations.")],
     model: Annotated[str, typer.Option(help="Model to measure.")] = "demo",
     dataset: Annotated[str, typer.Option(help="Data to measure it on: demo.")] = "demo",
     seed: Annotated[int, typer.Option(help="Seed of the scenes; 0 or more.")] = 0,

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from backend.clip import DEMO, ClipResNet, load_model
 from precompute.evaluation.classification import classification
+from precompute.evaluation.explanations import explanations
 
 Metrics = dict[str, float] | dict[str, dict[str, float]]
 Task = Callable[..., Metrics]
 
-TASKS: dict[str, Task] = {"classification": classification}
+TASKS: dict[str, Task] = {"classification": classification, "explanations": explanations}
 DATASETS = ("demo",)
 
 

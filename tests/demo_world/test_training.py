@@ -21,8 +21,8 @@ from precompute.demo_world.training import TrainingSettings, train
 from precompute.demo_world.vocabulary import TEMPLATES, lexicon, vocabulary
 
 TINY = (
-    Phase(32, 2, 4, Style(), crowd_every=0),
-    Phase(64, 1, 4, Style(), crowd_every=1),
+    Phase(32, 2, 4, Style(), crowd_every=0, density=0.5),
+    Phase(64, 1, 4, Style(), crowd_every=1, density=1.0),
 )
 
 
@@ -106,6 +106,7 @@ def test_the_schedule_counts_steps_scenes_and_rates() -> None:
     assert [schedule.sees_crowd(step) for step in range(3)] == [False, False, True]
     with pytest.raises(ValueError, match="beyond"):
         schedule.phase(3)
+    assert [schedule.density(step) for step in range(3)] == [0.0, 0.25, 0.5]
     full = Schedule(RECIPE)
     rates = [full.rate(step) for step in range(200, full.steps)]
     assert rates == sorted(rates, reverse=True)
@@ -143,7 +144,7 @@ def test_an_interrupted_run_ends_in_the_same_weights(tmp_path: Path) -> None:
     train(whole)
     broken = settings(tmp_path / "broken")
 
-    class Stopped(Exception):  # noqa: N818
+    class Stopped(Exception):
         pass
 
     def interrupt(step: int, steps: int, figures: dict[str, float]) -> None:
