@@ -137,7 +137,8 @@ def _check_weights(settings: Settings) -> None:
     if not settings.live:
         return
     # late: importing open_clip takes seconds, which a server of stored pages need not spend
-    from backend.clip.models import ModelError, resolve_device
+    from backend.clip.errors import ModelError
+    from backend.clip.models import resolve_device
 
     try:
         resolve_device(settings.device)

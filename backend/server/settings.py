@@ -15,9 +15,10 @@ MAX_UPLOAD_BYTES = 20 * 1024 * 1024
 MAX_PIXELS = 40_000_000
 """Largest picture: decoding holds 3 bytes a pixel (120 MB), a 16-bit or CMYK one 4 to 8."""
 
-MAX_ASPECT = 50
-"""Longest side over shortest: the shorter side is scaled up to the model's input, so the work grows
-with this ratio (a 10,000 x 10 picture would become 384,000 x 384)."""
+MAX_ASPECT = 10
+"""Longest side over shortest: the shorter side is scaled to the model's input, so the number of
+windows grows with this ratio (a 10,000 x 10 picture would become 384,000 x 384).  Up to 10 every
+model needs at most the segmenter's 128 windows."""
 
 UPLOAD_LIFETIME = timedelta(days=1)
 """An upload that nobody shares is deleted after this long."""

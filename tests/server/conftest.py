@@ -1,14 +1,19 @@
-"""A server over a small store with a real model of random weights; nothing is replaced by a mock."""
+"""A server over a small store with a real model of random weights, and no mocks."""
 
 from __future__ import annotations
 
 import io
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+import uvicorn
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from PIL import Image
 
@@ -73,3 +78,19 @@ def picture(
     out = io.BytesIO()
     Image.fromarray(channels).convert(mode).save(out, format, **options)
     return out.getvalue()
+
+
+@contextmanager
+def serving(app: FastAPI) -> Iterator[str]:
+    """Address of ``app`` on a real connection."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, server_header=False))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(20)

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import json
-import socket
-import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
-from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from backend.server.app import create_app
 from backend.server.engine import Engine
 from backend.server.settings import Settings
 from backend.store import StoreError
-from tests.server.conftest import picture
+from tests.server.conftest import picture, serving
 from tests.server.tiny_store import write_checkpoint, write_store
 
 API = "/api/v1"
@@ -198,21 +192,6 @@ def test_broken_multipart(client: TestClient) -> None:
 # Limits, over a real connection
 
 
-@contextmanager
-def _serving(app: FastAPI) -> Iterator[str]:
-    listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, server_header=False))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    try:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(20)
-
-
 def test_bodies_are_limited_chunked_or_not(store: Path, tmp_path: Path) -> None:
     limit = 100_000
     app = create_app(Settings(stores=(store,), data=tmp_path, live=False, max_upload_bytes=limit))
@@ -224,7 +203,7 @@ def test_bodies_are_limited_chunked_or_not(store: Path, tmp_path: Path) -> None:
         for _ in range(200):
             yield b"\0" * 10_000
 
-    with _serving(app) as url:
+    with serving(app) as url:
         address = f"{url}{API}/models/demo/segmentations"
         chunked = httpx.post(address, content=chunks(), headers=headers)
         declared = httpx.post(address, content=b"\0" * (limit + 1), headers=headers)

@@ -105,7 +105,7 @@ def test_metadata_is_not_kept(client: TestClient, start: Start) -> None:
     assert not Image.open(io.BytesIO(kept["image.webp"])).getexif()
 
 
-@pytest.mark.parametrize("size", [(1, 1), (500, 10), (10, 500), (4, 200)])
+@pytest.mark.parametrize("size", [(1, 1), (500, 50), (4, 40), (257, 33)])
 def test_extremes_of_shape(client: TestClient, size: tuple[int, int]) -> None:
     response = segment(client, ["cat"], picture(*size))
     assert response.status_code == 200
@@ -131,7 +131,9 @@ def test_prompts_that_cannot_be_used(client: TestClient, prompts: list[str], say
     assert says in response.json()["error"]["message"]
 
 
-@pytest.mark.parametrize("prompt", ["<script>alert(1)</script>", "日本語", "🦋", "{} {}", "a" * 200])
+@pytest.mark.parametrize(
+    "prompt", ["<script>alert(1)</script>", "日本語", "🦋", "{} {}", "a" * 200]
+)
 def test_any_writing_is_a_prompt(client: TestClient, prompt: str) -> None:
     assert segment(client, [prompt]).json()["classes"][0]["prompt"] == prompt
 
@@ -192,9 +194,7 @@ def test_a_result_expires_unless_it_is_shared(start: Start) -> None:
         assert services.segmentations.purge() == 0, "there is some grace before deletion"
 
 
-def test_purge_deletes_what_has_expired(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_purge_deletes_what_has_expired(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PURGE_GRACE", timedelta(0))
     with start(upload_lifetime=timedelta(hours=1)) as client:
         services = client.app.state.services

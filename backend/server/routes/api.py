@@ -99,7 +99,7 @@ def get_models(request: Request, services: Served) -> Response:
     "/models/{model}",
     summary="One model: provenance, strongest and clearest pairs",
     response_model=schemas.ModelDetail,
-    responses=_errors(304, 404),
+    responses=_errors(304, 404, 422),
 )
 def get_model(request: Request, services: Served, model: Model) -> Response:
     opened = services.catalog.open_store(model)
@@ -210,7 +210,7 @@ async def post_segmentation(
     "/models/{model}/segmentations/{segmentation}",
     summary="A segmentation that was made before",
     response_model=schemas.Segmentation,
-    responses=_errors(404),
+    responses=_errors(404, 422),
 )
 def get_segmentation(services: Served, model: Model, segmentation: Segmentation) -> Response:
     return _private(_segmentation(services, model, segmentation))
@@ -220,7 +220,7 @@ def get_segmentation(services: Served, model: Model, segmentation: Segmentation)
     "/models/{model}/segmentations/{segmentation}/image.webp",
     summary="The uploaded picture, upright, without metadata, at most 2,048 pixels a side",
     response_class=Response,
-    responses=_picture("image/webp", 404),
+    responses=_picture("image/webp", 404, 422),
 )
 def get_segmentation_image(services: Served, model: Model, segmentation: Segmentation) -> Response:
     return _private_file(services, model, segmentation, IMAGE)
@@ -230,7 +230,7 @@ def get_segmentation_image(services: Served, model: Model, segmentation: Segment
     "/models/{model}/segmentations/{segmentation}/mask.png",
     summary="8-bit mask of the picture's own size: place of the prompt, 255 = background",
     response_class=Response,
-    responses=_picture("image/png", 404),
+    responses=_picture("image/png", 404, 422),
 )
 def get_segmentation_mask(services: Served, model: Model, segmentation: Segmentation) -> Response:
     return _private_file(services, model, segmentation, MASK)
@@ -240,7 +240,7 @@ def get_segmentation_mask(services: Served, model: Model, segmentation: Segmenta
     "/models/{model}/segmentations/{segmentation}/overlay.png",
     summary="The mask in the classes' colours, transparent on background",
     response_class=Response,
-    responses=_picture("image/png", 404),
+    responses=_picture("image/png", 404, 422),
 )
 def get_segmentation_overlay(
     services: Served, model: Model, segmentation: Segmentation
@@ -289,7 +289,7 @@ def post_share(
     "/shares/{share}",
     summary="What was shared",
     response_model=schemas.Share,
-    responses=_errors(404),
+    responses=_errors(404, 422),
 )
 def get_share(services: Served, share: Share) -> Response:
     answer = _private(services.shares.get(share))
