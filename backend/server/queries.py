@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -34,6 +34,10 @@ from backend.server.urls import Urls
 from backend.store import Store, StoreError
 from backend.store.format import BOTTOM_SHOWN, TOP_SHOWN
 from backend.store.format import check_name as check_slug
+
+if TYPE_CHECKING:
+    from backend.clip import ClipResNet
+    from backend.clip.segmentation import Segmenter
 
 NULL_WORDS = 2000
 """Vocabulary words that a text's similarity is compared with: 100 results cost 100 x 2,000 x d_out
@@ -82,6 +86,7 @@ class OpenStore:
         self.scale = orientation_scale(self.sign, write_norms(self.factors))
         self.vocabulary_embeddings = torch.from_numpy(np.array(store.vocabulary_embeddings))
         self.text_mean = self.vocabulary_embeddings.mean(dim=0)
+        self._segmenter: Segmenter | None = None
 
     @property
     def n_heads(self) -> int:
@@ -90,6 +95,19 @@ class OpenStore:
     @property
     def n_neurons(self) -> int:
         return self.factors.n_neurons
+
+    def segmenter(self, model: ClipResNet) -> Segmenter:
+        """Made at the first picture and kept; call it on the device's thread."""
+        from backend.clip.segmentation import Segmenter  # late: importing open_clip takes seconds
+
+        if self._segmenter is None:
+            self._segmenter = Segmenter(
+                model,
+                templates=self.store.manifest.templates,
+                vocabulary=self.vocabulary_embeddings,
+                sign=self.sign,
+            )
+        return self._segmenter
 
     @cached_property
     def null_words(self) -> Float[Tensor, "word d_out"]:

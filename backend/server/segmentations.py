@@ -322,17 +322,7 @@ def _segment(
     model: ClipResNet,
 ) -> SegmentationMaps:
     """Runs on the device's thread."""
-    from backend.clip.segmentation import segment_image
-
-    return segment_image(
-        model,
-        image,
-        prompts,
-        templates=opened.store.manifest.templates,
-        text_mean=opened.text_mean,
-        vocabulary_embeddings=opened.vocabulary_embeddings,
-        background=background,
-    )
+    return opened.segmenter(model).segment(image, prompts, background=background)
 
 
 def _describe(
