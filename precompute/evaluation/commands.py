@@ -10,14 +10,14 @@ import typer
 
 from backend.clip import ModelError
 from backend.clip.models import DEMO_FOLDER
+from precompute.evaluation.report import TASKS, flatten, write_into_card
 from precompute.evaluation.report import evaluate as run
-from precompute.evaluation.report import flatten, write_into_card
 
 CARD = DEMO_FOLDER / "MODEL_CARD.md"
 
 
 def evaluate(
-    task: Annotated[str, typer.Argument(help="What to measure: classification or explanations.")],
+    task: Annotated[str, typer.Argument(help=f"What to measure: {', '.join(TASKS)}.")],
     model: Annotated[str, typer.Option(help="Model to measure.")] = "demo",
     dataset: Annotated[str, typer.Option(help="Data to measure it on: demo.")] = "demo",
     seed: Annotated[int, typer.Option(help="Seed of the scenes; 0 or more.")] = 0,

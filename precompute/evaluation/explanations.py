@@ -71,6 +71,15 @@ def explanations(model: ClipResNet, *, seed: int, count: int) -> dict[str, float
     }
 
 
+def orientation(model: ClipResNet, *, seed: int, count: int) -> Tensor:
+    """The sign of every pair, +1 or -1 [head, neuron], from single-object scenes of a seed."""
+    coefficients, _ = _measure(model, seed=seed, count=count)
+    pairs = _orient(coefficients, model.factors)
+    signs = torch.empty(len(pairs.place))
+    signs[pairs.place] = pairs.sign
+    return signs.reshape(model.factors.n_heads, model.factors.n_neurons)
+
+
 def auroc(values: Tensor, true: Tensor) -> Tensor:
     """Area under the ROC curve of each row: `values` and bool `true` [row, image] → [row].
 

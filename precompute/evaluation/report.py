@@ -10,11 +10,16 @@ from pathlib import Path
 from backend.clip import DEMO, ClipResNet, load_model
 from precompute.evaluation.classification import classification
 from precompute.evaluation.explanations import explanations
+from precompute.evaluation.segmentation import segmentation
 
 Metrics = dict[str, float] | dict[str, dict[str, float]]
 Task = Callable[..., Metrics]
 
-TASKS: dict[str, Task] = {"classification": classification, "explanations": explanations}
+TASKS: dict[str, Task] = {
+    "classification": classification,
+    "segmentation": segmentation,
+    "explanations": explanations,
+}
 DATASETS = ("demo",)
 
 
