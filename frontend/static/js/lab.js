@@ -7,7 +7,7 @@ import { Chips } from "./chips.js";
 import { Picture } from "./picture.js";
 import { wireSegmentation } from "./segmentation.js";
 
-const POLL_MS = 3000;
+const POLL_MS = 2000;
 
 /** One form, one result, and at most one request under way. */
 class Lab {

@@ -23,17 +23,20 @@ export function wireShareDialog() {
   });
 }
 
-/** @returns {{segmentation: string} | {view: string}} what the page shows now */
-function subject() {
+/**
+ * @param {HTMLDialogElement} dialog
+ * @returns {{segmentation: string} | {view: string}} what the page shows now
+ */
+function subject(dialog) {
   const shown = document.querySelector("[data-segmentation]");
   if (shown instanceof HTMLElement && shown.dataset.segmentation)
     return { segmentation: shown.dataset.segmentation };
-  return { view: location.pathname + location.search };
+  return { view: dialog.dataset.view ?? "/" };
 }
 
 /** @param {HTMLDialogElement} dialog */
 function open(dialog) {
-  const kind = "segmentation" in subject() ? "segmentation" : "view";
+  const kind = "segmentation" in subject(dialog) ? "segmentation" : "view";
   for (const text of dialog.querySelectorAll("[data-share-explains]"))
     if (text instanceof HTMLElement) text.hidden = text.dataset.shareExplains !== kind;
   part(dialog, "[data-share-form]", HTMLFormElement).hidden = false;
@@ -59,7 +62,7 @@ async function create(dialog, form) {
         method: "POST",
         headers: { "Content-Type": "application/json" },
         body: JSON.stringify({
-          ...subject(),
+          ...subject(dialog),
           title: String(fields.get("title") ?? "").trim(),
           note: String(fields.get("note") ?? "").trim(),
         }),

@@ -1,0 +1,255 @@
+"""The lab: a picture in, a result out, shared, opened elsewhere, deleted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, Route, expect
+
+from tests.browser.test_explorer import link_and_token, violations
+
+OpenContext = Callable[..., BrowserContext]
+
+SEGMENTATIONS = "**/api/v1/models/demo/segmentations"
+
+
+def enter(page: Page, *prompts: str) -> None:
+    field = page.get_by_label("What to look for")
+    for prompt in prompts:
+        field.fill(prompt)
+        field.press("Enter")
+
+
+def upload(page: Page, picture: bytes) -> None:
+    page.locator("#picture").set_input_files(
+        {"name": "scene.webp", "mimeType": "image/webp", "buffer": picture}
+    )
+    expect(page.get_by_alt_text("Your picture")).to_be_visible()
+
+
+def segment(page: Page) -> None:
+    page.get_by_role("button", name="Segment", exact=True).click()
+    expect(page.locator("[data-segmentation]")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"/demo/lab\?segmentation=[\w-]+$"))
+
+
+def test_upload_segment_share_open_elsewhere_delete(
+    page: Page, sample: bytes, open_context: OpenContext
+) -> None:
+    page.goto("/demo/lab")
+    upload(page, sample)
+    enter(page, "butterfly", "<i>red</i>")
+    segment(page)
+    names = page.locator("button.legend__class .legend__name")
+    expect(names).to_have_text(["butterfly", "<i>red</i>"])
+    shares = page.locator(".legend__share").all_inner_texts()
+    expect(page.get_by_alt_text(re.compile("^Mask: butterfly"))).to_be_visible()
+
+    page.get_by_role("button", name="Share").click()
+    expect(page.get_by_text("This publishes your picture.")).to_be_visible()
+    page.get_by_label("Title").fill("My scene")
+    page.get_by_role("button", name="Make a link").click()
+    link, token = link_and_token(page)
+
+    other = open_context().new_page()
+    other.goto(link)
+    expect(other.get_by_text("My scene")).to_be_visible()
+    expect(other.locator("button.legend__class .legend__name")).to_have_text(
+        ["butterfly", "<i>red</i>"]
+    )
+    assert other.locator(".legend__share").all_inner_texts() == shares
+    picture = other.get_by_alt_text("The picture")
+    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
+    picture_url = other.evaluate("image => image.src", picture.element_handle())
+
+    other.get_by_text("Delete", exact=True).click()
+    other.get_by_label("Delete token").fill(token)
+    other.get_by_role("button", name="Delete for good").click()
+    expect(other.get_by_text("Error 404")).to_be_visible()
+    assert other.request.get(link).status == 404
+    assert other.request.get(picture_url).status == 404
+
+
+def test_a_result_is_an_address(page: Page, sample: bytes, open_context: OpenContext) -> None:
+    page.goto("/demo/lab")
+    upload(page, sample)
+    enter(page, "red")
+    segment(page)
+    address = page.url
+    again = open_context().new_page()
+    again.goto(address)
+    expect(again.locator("[data-segmentation]")).to_be_visible()
+    enter(again, "blue")
+    again.get_by_role("button", name="Segment", exact=True).click()
+    expect(again.locator("button.legend__class .legend__name")).to_have_text(["red", "blue"])
+    assert again.url != address
+    again.go_back()
+    expect(again.locator("button.legend__class .legend__name")).to_have_text(["red"])
+
+
+def test_one_class_can_be_seen_alone(page: Page, sample: bytes) -> None:
+    page.goto("/demo/lab")
+    upload(page, sample)
+    enter(page, "red", "blue")
+    segment(page)
+    overlay, alone = page.locator("[data-overlay]"), page.locator("[data-isolated]")
+    expect(alone).to_be_hidden()
+    button = page.get_by_role("button", name=re.compile("^blue"))
+    button.press("Enter")
+    expect(alone).to_be_visible()
+    expect(overlay).to_be_hidden()
+    expect(button).to_have_attribute("aria-pressed", "true")
+    button.press("Enter")
+    button.blur()
+    expect(overlay).to_be_visible()
+    page.get_by_label("Mask opacity").fill("20")
+    assert overlay.evaluate("image => getComputedStyle(image).opacity") == "0.2"
+
+
+def test_prompts_by_keyboard(page: Page) -> None:
+    page.goto("/demo/lab?prompts=red&prompts=blue")
+    chips = page.get_by_role("list", name="Prompts").get_by_role("listitem")
+    expect(chips).to_have_count(2)
+    field = page.get_by_label("What to look for")
+    field.focus()
+    page.keyboard.type("green,yellow")
+    page.keyboard.press("Enter")
+    expect(chips).to_have_text([re.compile(word) for word in ("red", "blue", "green", "yellow")])
+    page.keyboard.press("Backspace")
+    expect(chips).to_have_count(3)
+    expect(page.locator("#announcer")).to_have_text("Removed yellow")
+    page.keyboard.press("Shift+Tab")
+    expect(page.get_by_role("button", name="Remove green")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(chips).to_have_count(2)
+    expect(field).to_be_focused()
+    page.keyboard.type("RED")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert").filter(has_text="is there already")).to_be_visible()
+
+
+def test_a_sample_and_a_dropped_and_a_pasted_picture(page: Page, sample: bytes) -> None:
+    page.goto("/demo/lab")
+    preview = page.get_by_alt_text("Your picture")
+    page.get_by_role("button", name=re.compile("^Image ")).first.click()
+    expect(preview).to_be_visible()
+    for kind, name in (("drop", "dropped.webp"), ("paste", "pasted picture")):
+        page.evaluate(
+            """([kind, bytes]) => {
+              const data = new DataTransfer();
+              const file = [new Uint8Array(bytes)];
+              data.items.add(new File(file, "dropped.webp", {type: "image/webp"}));
+              document.body.dispatchEvent(kind === "drop"
+                ? new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true})
+                : new ClipboardEvent("paste", {clipboardData: data, bubbles: true}));
+            }""",
+            [kind, list(sample)],
+        )
+        expect(page.locator("[data-file-name]")).to_have_text(name)
+
+
+@pytest.mark.parametrize(
+    ("picture", "prompts", "said"),
+    [(None, ["red"], "Choose a picture first"), (b"", [], "Say what to look for")],
+)
+def test_what_is_missing_is_said(
+    page: Page, sample: bytes, picture: bytes | None, prompts: list[str], said: str
+) -> None:
+    page.goto("/demo/lab")
+    if picture is not None:
+        upload(page, sample)
+    enter(page, *prompts)
+    page.get_by_role("button", name="Segment", exact=True).click()
+    expect(page.get_by_role("alert").filter(has_text=said)).to_be_visible()
+
+
+def test_a_file_that_is_no_picture_is_explained_in_place(page: Page) -> None:
+    page.goto("/demo/lab")
+    page.locator("#picture").set_input_files(
+        {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"words"}
+    )
+    enter(page, "red")
+    page.get_by_role("button", name="Segment", exact=True).click()
+    expect(page.get_by_role("alert").filter(has_text="not an image")).to_be_visible()
+    expect(page.get_by_role("button", name="Segment", exact=True)).to_be_enabled()
+
+
+def test_a_busy_server_is_explained_in_place(page: Page, sample: bytes) -> None:
+    page.goto("/demo/lab")
+    upload(page, sample)
+    enter(page, "red")
+    busy = {"status": 503, "code": "busy", "message": "All busy.", "request_id": "r1"}
+    page.route(
+        SEGMENTATIONS,
+        lambda route: route.fulfill(status=503, headers={"Retry-After": "7"}, json={"error": busy}),
+    )
+    page.get_by_role("button", name="Segment", exact=True).click()
+    alert = page.get_by_role("alert").filter(has_text="All busy. Try again in 7 s.")
+    expect(alert).to_be_visible()
+    expect(alert).to_contain_text("r1")
+
+
+def test_work_can_be_cancelled_and_old_answers_are_dropped(page: Page, sample: bytes) -> None:
+    page.goto("/demo/lab")
+    upload(page, sample)
+    enter(page, "red")
+    held: list[Route] = []
+    page.route(SEGMENTATIONS, lambda route: held.append(route))
+    run = page.get_by_role("button", name="Segment", exact=True)
+    run.click()
+    expect(page.get_by_role("progressbar", name="Segmenting")).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("progressbar", name="Segmenting")).to_be_hidden()
+    expect(run).to_be_enabled()
+
+    run.click()
+    expect(page.get_by_role("button", name="Cancel")).to_be_visible()
+    page.unroute(SEGMENTATIONS)
+    enter(page, "blue")  # the question has changed, so the answer on its way is not wanted
+    expect(run).to_be_enabled()
+    segment(page)
+    expect(page.locator("button.legend__class .legend__name")).to_have_text(["red", "blue"])
+
+
+def test_the_lab_waits_for_the_model(page: Page) -> None:
+    models = page.request.get("/api/v1/models/demo").json()
+    answers = [models | {"live": "loading"}, models]
+    page.route(
+        "**/api/v1/models/demo",
+        lambda route: route.fulfill(json=answers.pop(0) if answers else models),
+    )
+    page.route("**/demo/lab", as_if_loading)
+    page.goto("/demo/lab")
+    expect(page.get_by_text("The model is still loading.")).to_be_visible()
+    run = page.get_by_role("button", name="Segment", exact=True)
+    expect(run).to_be_disabled()
+    expect(run).to_be_enabled()
+    expect(page.get_by_text("The model is still loading.")).to_be_hidden()
+
+
+def as_if_loading(route: Route) -> None:
+    """The page as the server draws it while the model is loading."""
+    response = route.fetch()
+    text = response.text().replace('data-live="ready"', 'data-live="loading"')
+    text = text.replace("data-live-notice hidden>", "data-live-notice>")
+    text = text.replace("The model is not loaded here.", "The model is still loading.")
+    text = re.sub(r"data-run\s*>", "data-run disabled>", text)
+    route.fulfill(response=response, body=text)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_result_has_no_accessibility_violations(
+    open_context: OpenContext, sample: bytes, axe: Any, scheme: str
+) -> None:
+    page = open_context(color_scheme=scheme, viewport={"width": 360, "height": 740}).new_page()
+    page.goto("/demo/lab")
+    upload(page, sample)
+    enter(page, "red", "an unusually long prompt that has to be wrapped somewhere on a telephone")
+    segment(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert violations(axe, page) == []
+    page.get_by_role("button", name="Share").click()
+    assert violations(axe, page) == []
