@@ -207,7 +207,7 @@ def _write_exemplars(
     shown = torch.cat(
         [oriented.top_images[..., :TOP_SHOWN], oriented.bottom_images[..., :BOTTOM_SHOWN]], dim=-1
     ).cpu()
-    numbers = [int(number) for number in shown.unique() if number >= 0]
+    numbers = [int(number) for number in np.unique(shown.numpy()) if number >= 0]
     block = job.parameters.images_at_once
     with progress.stage("heatmaps", len(numbers)) as advance:
         maps = exemplar_maps(

@@ -23,8 +23,6 @@ from precompute.application import app
 def demo_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo's store, made by the command that people run."""
     path = tmp_path_factory.mktemp("stores") / "demo"
-    made = CliRunner().invoke(
-        app, ["precompute", "--model", "demo", "--out", str(path), "--quiet"]
-    )
+    made = CliRunner().invoke(app, ["precompute", "--model", "demo", "--out", str(path), "--quiet"])
     assert made.exit_code == 0, made.output
     return path

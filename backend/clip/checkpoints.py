@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from open_clip import pretrained as registry
 from safetensors import SafetensorError
@@ -31,7 +32,7 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Reads a ``.safetensors`` file, a state dict saved by torch, or an OpenAI (TorchScript) archive.
+    """Reads safetensors, a state dict saved by torch, or an OpenAI (TorchScript) archive.
 
     No pickled code is run: torch files are read with ``weights_only=True``.
 
@@ -44,9 +45,11 @@ def read_checkpoint(path: Path) -> Checkpoint:
         if path.suffix == ".safetensors":
             return _from_mapping(load_file(path), path)
         if _is_torchscript(path):
-            archive = torch.jit.load(path, map_location="cpu")
+            archive = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
             return Checkpoint(_clean(archive.state_dict()), from_openai=True)
         return _from_mapping(torch.load(path, map_location="cpu", weights_only=True), path)
+    except ModelError:
+        raise
     except (
         OSError,
         RuntimeError,
@@ -58,7 +61,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
         zipfile.BadZipFile,
     ) as error:
         raise ModelError(
-            f"checkpoint {path} cannot be read: it is no safetensors file, state dict or OpenAI archive"
+            f"checkpoint {path} cannot be read: it is no safetensors file, "
+            "state dict or OpenAI archive"
         ) from error
 
 
@@ -99,7 +103,7 @@ def fingerprint(weights: Mapping[str, Tensor]) -> str:
     for name in sorted(weights):
         values = weights[name].detach().to("cpu", torch.float32).contiguous()
         digest.update(f"{name}:{tuple(values.shape)};".encode())
-        digest.update(memoryview(values.numpy().reshape(-1)).cast("B"))
+        digest.update(values.numpy().reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 

@@ -2,4 +2,4 @@
 
 
 class ModelError(ValueError):
-    """A model cannot be had as asked; the message is one sentence that says why and what would work."""
+    """A model cannot be had as asked; the message says in one sentence why and what would work."""

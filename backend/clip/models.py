@@ -121,7 +121,8 @@ class ClipResNet:
         """Last block's output; any input size, a cell for every 32 x 32 pixels."""
         visual = self.model.visual
         x = visual.stem(pixels.to(self.device, memory_format=torch.channels_last))
-        return visual.layer4(visual.layer3(visual.layer2(visual.layer1(x))))
+        out: Tensor = visual.layer4(visual.layer3(visual.layer2(visual.layer1(x))))
+        return out
 
     @torch.inference_mode()
     def tokens(
@@ -201,7 +202,7 @@ def load_model(
         )
     path = checkpoint or download_tag(name, pretrained or "")
     loaded = read_checkpoint(path)
-    if pretrained and tag_needs_quickgelu(name, pretrained) or loaded.from_openai:
+    if (pretrained and tag_needs_quickgelu(name, pretrained)) or loaded.from_openai:
         config["quick_gelu"] = True
     settings = registry.get_pretrained_cfg(name, pretrained) if pretrained else {}
     return _build(name, pretrained, config, loaded.weights, settings, place)
@@ -219,7 +220,9 @@ def resolve_device(device: str) -> str:
     if kind not in ("cpu", "cuda") or (number and not number.isdigit()):
         raise ModelError(f"unknown device {device!r}; it is auto, cpu, cuda or cuda:N")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        raise ModelError(f"device {device!r} is not available; {torch.cuda.device_count()} GPUs found")
+        raise ModelError(
+            f"device {device!r} is not available; {torch.cuda.device_count()} GPUs found"
+        )
     return device
 
 
@@ -242,7 +245,9 @@ def _build(
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
-        raise ModelError(f"the weights do not fit {name}: {_first_mismatch(model, weights)}") from error
+        raise ModelError(
+            f"the weights do not fit {name}: {_first_mismatch(model, weights)}"
+        ) from error
     preprocessing = PreprocessCfg(**_preprocessing(settings, config["vision_cfg"]["image_size"]))
     identity = ModelIdentity(
         architecture=name,
@@ -269,7 +274,9 @@ def _first_mismatch(model: CLIP, weights: dict[str, Tensor]) -> str:
         return f"{surplus[0]!r} is not part of it (and {len(surplus) - 1} more)"
     for name, value in expected.items():
         if value.shape != weights[name].shape:
-            return f"{name!r} is {tuple(weights[name].shape)} where {tuple(value.shape)} is expected"
+            return (
+                f"{name!r} is {tuple(weights[name].shape)} where {tuple(value.shape)} is expected"
+            )
     return "the values cannot be read"
 
 
@@ -282,7 +289,8 @@ def _architecture_config(name: str) -> dict[str, Any]:
         raise ModelError(f"unknown model {name!r}{hint}; it is one of: {choices}")
     if not _has_attention_pool(config):
         raise ModelError(
-            f"{name} has no attention pool, so it has no neuron-head pairs; those that do: {choices}"
+            f"{name} has no attention pool, so it has no neuron-head pairs; "
+            f"those that do: {choices}"
         )
     return deepcopy(config)
 

@@ -109,7 +109,9 @@ class Segmenter:
             ValueError: no prompt, too many, or the picture needs more than MAX_WINDOWS windows.
         """
         if not 1 <= len(prompts) < BACKGROUND:
-            raise ValueError(f"between 1 and {BACKGROUND - 1} prompts are needed, got {len(prompts)}")
+            raise ValueError(
+                f"between 1 and {BACKGROUND - 1} prompts are needed, got {len(prompts)}"
+            )
         texts = centre(
             self.model.embed_texts(prompts, self._templates).to(self._mean.device), self._mean
         )
@@ -154,8 +156,8 @@ class Segmenter:
         ]
         if len(corners) > MAX_WINDOWS:
             raise ValueError(
-                f"the picture is too elongated: it needs {len(corners)} windows of {native} pixels, "
-                f"at most {MAX_WINDOWS} are allowed"
+                f"the picture is too elongated: it needs {len(corners)} windows of {native} "
+                f"pixels, at most {MAX_WINDOWS} are allowed"
             )
         total = torch.zeros(len(texts), height // CELL, width // CELL, device=self.model.device)
         weight = torch.zeros_like(total[0])
@@ -163,7 +165,9 @@ class Segmenter:
         for start in range(0, len(corners), WINDOWS_AT_ONCE):
             part = corners[start : start + WINDOWS_AT_ONCE]
             windows = torch.stack([pixels[:, y : y + native, x : x + native] for y, x in part])
-            for (top, left), logits in zip(part, self._window_logits(windows, texts, mask), strict=True):
+            for (top, left), logits in zip(
+                part, self._window_logits(windows, texts, mask), strict=True
+            ):
                 rows = slice(top // CELL, top // CELL + side)
                 columns = slice(left // CELL, left // CELL + side)
                 total[:, rows, columns] += logits
@@ -181,7 +185,7 @@ class Segmenter:
         activations = features.flatten(2).transpose(1, 2)
         heatmaps = head_heatmaps(tokens, texts, self.model.factors)
         logits = pair_logits(activations, heatmaps, mask)
-        return logits.transpose(1, 2).unflatten(-1, features.shape[2:])
+        return logits.transpose(1, 2).reshape(len(windows), -1, *features.shape[2:])
 
     def _scaled(self, image: Image.Image) -> Float[Tensor, "3 row column"]:
         """The picture with both sides a multiple of CELL, the shorter about SCALE native inputs."""

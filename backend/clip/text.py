@@ -67,5 +67,5 @@ class TextEncoder:
         for start in range(0, len(prompts), TEXT_BATCH):
             tokens = self._tokenise(prompts[start : start + TEXT_BATCH]).to(device)
             embedded.append(self._model.encode_text(tokens, normalize=True).float())
-        per_text = torch.cat(embedded).unflatten(0, (len(texts), len(templates)))
+        per_text = torch.cat(embedded).reshape(len(texts), len(templates), -1)
         return F.normalize(per_text.mean(dim=1), dim=-1)

@@ -20,7 +20,7 @@ from backend.pairs.factors import Factors
 class QueryKey:
     """The query and key projections of an attention pool.
 
-    The key bias is left out: it adds the same number to all tokens of a head, which softmax ignores.
+    The key bias is left out: it adds one number to all tokens of a head, which softmax ignores.
 
     Attributes:
         query: W_Q split by head, ``[head, d_head, neuron]``.
@@ -50,7 +50,7 @@ def resize_positions(
 ) -> Float[Tensor, "resized neuron"]:
     """Positional embedding for a grid of ``rows`` x ``columns``, bicubically interpolated.
 
-    The pool's own grid is square; token 0 keeps its embedding.  An unchanged grid is returned as is.
+    The pool's own grid is square; token 0 keeps its embedding.  Its own grid is returned as is.
     """
     side = round((positions.shape[0] - 1) ** 0.5)
     if (rows, columns) == (side, side):
@@ -105,4 +105,4 @@ def activation_maps(
     rows, columns = feature_map.shape[2:]
     weights = attention[image, head]
     cells = weights[:, 1:] + weights[:, :1] / (rows * columns)
-    return cells.unflatten(1, (rows, columns)) * feature_map[image, neuron]
+    return cells.reshape(-1, rows, columns) * feature_map[image, neuron]

@@ -5,8 +5,8 @@
 
 This is the "clean" reading: b_O is left out of r, so the positive attention weight cancels in the
 cosine.  Nothing is gathered per pair: with the 0/1 mask m_j[h, n] of the chosen pairs the sum is
-``sum_h L[i, h, j] * (Z[i] @ m_j[h])``, and the length of W_O^h v comes from its d_head x d_head Gram
-matrix.
+``sum_h L[i, h, j] * (Z[i] @ m_j[h])``, and the length of W_O^h v comes from the small Gram
+matrix of W_O^h (d_head x d_head).
 """
 
 from __future__ import annotations
@@ -59,8 +59,6 @@ def pair_logits(
     mask: Bool[Tensor, "text head neuron"],
 ) -> Float[Tensor, "image cell text"]:
     """The paper's logits; ``activations`` are the last block's output without positions."""
-    texts, heads, neurons = mask.shape
     chosen = activations @ mask.flatten(0, 1).T.to(activations.dtype)
-    per_head = chosen.unflatten(-1, (texts, heads)).transpose(-1, -2)
-    count = mask[0].sum()
-    return (per_head * heatmaps).sum(dim=-2) / count
+    per_head = chosen.reshape(*chosen.shape[:2], *mask.shape[:2]).transpose(-1, -2)
+    return (per_head * heatmaps).sum(dim=-2) / mask[0].sum()

@@ -1,7 +1,7 @@
 """Orthogonal matching pursuit of many signals at once, on plain matrix products.
 
-The dictionary's Gram matrix is never built: with far fewer dimensions than words, the product of the
-residuals with the dictionary is both exact and the cheapest way to choose the next word.
+The dictionary's Gram matrix is never built: with far fewer dimensions than words, the product of
+the residuals with the dictionary is both exact and the cheapest way to choose the next word.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class SparseCode:
 
     Attributes:
         word_ids: chosen words, -1 where a signal was fully explained earlier.
-        weights: signed least-squares coefficients of the chosen unit words, 0 where ``word_ids`` is -1.
+        weights: signed least-squares coefficients of the chosen unit words, 0 where there is none.
         cosine: cosine between the signal and its reconstruction after 1, 2, ... words.
     """
 

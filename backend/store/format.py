@@ -164,7 +164,9 @@ class Manifest:
                 path: FileRecord(
                     size=record["size"],
                     sha256=record["sha256"],
-                    arrays={name: (kind, shape) for name, (kind, shape) in record["arrays"].items()},
+                    arrays={
+                        name: (kind, shape) for name, (kind, shape) in record["arrays"].items()
+                    },
                 )
                 for path, record in told["files"].items()
             }
@@ -190,5 +192,5 @@ def check_name(name: str) -> str:
 
 def slug(*parts: str | None) -> str:
     """Default name of a store: its parts in lower case, joined by dashes."""
-    joined = "-".join(part for part in parts if part)
-    return re.sub(r"[^a-z0-9._]+", "-", joined.lower()).strip("-._")[:100] or "store"
+    joined = "-".join(part for part in parts if part).lower()
+    return re.sub(r"[^a-z0-9_]+", "-", joined).strip("-_")[:100] or "store"

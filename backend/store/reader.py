@@ -66,7 +66,8 @@ class Exemplars:
         places = np.flatnonzero(shown == image)
         if image < 0 or len(places) == 0:
             return None
-        return self._maps[head, neuron, places[0]].astype(np.float32)
+        found: np.ndarray = self._maps[head, neuron, places[0]].astype(np.float32)
+        return found
 
     def scale(self, *, head: int, neuron: int) -> float:
         """Largest absolute cell over all maps of a pair, which share one colour scale."""
@@ -74,7 +75,7 @@ class Exemplars:
 
 
 class Store:
-    """An open store. Arrays are read-only memory maps with the names of ``backend.store.format``."""
+    """An open store; its arrays are read-only memory maps named as in ``backend.store.format``."""
 
     def __init__(self, path: Path, manifest: Manifest, arrays: Mapping[str, Arrays]) -> None:
         self.path = path
@@ -142,7 +143,9 @@ def open_store(path: Path) -> Store:
     for file in (*ARRAYS, VOCABULARY):
         if file not in manifest.files and file not in OPTIONAL_FILES:
             raise StoreError(f"{path}: the manifest lacks {file}; run `pairscope precompute` again")
-    arrays = {file: _map(path, file, manifest.files[file]) for file in ARRAYS if file in manifest.files}
+    arrays = {
+        file: _map(path, file, manifest.files[file]) for file in ARRAYS if file in manifest.files
+    }
     _check_size(path, VOCABULARY, manifest.files[VOCABULARY])
     return Store(path, manifest, arrays)
 

@@ -1,4 +1,4 @@
-"""One pass over the images: streaming statistics of every pair, embeddings, feature maps to reuse."""
+"""One pass over the images: statistics of every pair, embeddings, feature maps to reuse."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def collect(
 def _stream(
     coefficients: Iterator[tuple[list[int], Tensor]], *, bins: int
 ) -> PairStatistics | None:
-    """Statistics of a stream of blocks; the first ones wait until the histogram's edges are fixed."""
+    """Statistics of a stream of blocks; the first wait until the histogram's edges are fixed."""
     waiting: list[tuple[list[int], Tensor]] = []
     statistics: PairStatistics | None = None
 

@@ -62,7 +62,7 @@ def exemplar_maps(
         advance(1)
     if maps is None:
         maps = torch.zeros(len(flat), 1, 1, dtype=torch.float16)
-    return maps.unflatten(0, (heads, neurons, places))
+    return maps.reshape(heads, neurons, places, *maps.shape[1:])
 
 
 def _features(

@@ -69,7 +69,9 @@ def test_contributions_of_a_pair_lie_on_its_write_vector(
     _, singular, components = torch.linalg.svd(contribution - contribution.mean(0))
     direction = head_directions(factors, head=head)[neuron]
     assert singular[1] < 1e-12 * singular[0]
-    torch.testing.assert_close((components[0] @ direction).abs(), torch.ones((), dtype=torch.float64))
+    torch.testing.assert_close(
+        (components[0] @ direction).abs(), torch.ones((), dtype=torch.float64)
+    )
 
 
 def test_write_norms_are_lengths_of_write_vectors(factors: Factors) -> None:

@@ -11,7 +11,9 @@ from sklearn.linear_model import orthogonal_mp
 from backend.pairs.sparse_coding import centred_dictionary, matching_pursuit
 
 
-def problem(signals: int = 40, words: int = 300, width: int = 48) -> tuple[torch.Tensor, torch.Tensor]:
+def problem(
+    signals: int = 40, words: int = 300, width: int = 48
+) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     dictionary, _ = centred_dictionary(torch.randn(words, width, generator=generator))
     return F.normalize(torch.randn(signals, width, generator=generator), dim=1), dictionary

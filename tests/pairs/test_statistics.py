@@ -36,9 +36,7 @@ def stream(values: torch.Tensor, parts: list[torch.Tensor]) -> PairStatistics:
     return total
 
 
-@given(
-    images=st.integers(1, 260), size=st.integers(1, 97), order=st.randoms(use_true_random=False)
-)
+@given(images=st.integers(1, 260), size=st.integers(1, 97), order=st.randoms(use_true_random=False))
 @settings(max_examples=25, deadline=None)
 def test_any_batches_in_any_order_equal_all_at_once(images: int, size: int, order: object) -> None:
     values = sample(images)
