@@ -35,9 +35,8 @@ format: install
 
 # Writes exact versions with hashes, without the address of the index they came from.
 lock: install
-	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras \
-		--no-emit-index-url --no-emit-trusted-host --extra dev \
-		--output-file requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header \
+		--python-version 3.11 --extra dev --output-file requirements.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV) stores data .pytest_cache .mypy_cache .ruff_cache .hypothesis
