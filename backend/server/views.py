@@ -148,6 +148,8 @@ class LabPage(Page):
     """Whether "background" is one of the answers."""
     samples: list[schemas.Thumbnail]
     """Pictures of the data set to begin with."""
+    example_words: list[str]
+    """Words that the model knows."""
     upload_limit: str | None
     """Largest file that is accepted, for people (``20 MB``)."""
     max_prompts: int

@@ -24,7 +24,7 @@ SEARCH_LIMIT = 24
 """Results on a first page: whole rows of two, three and four cards."""
 
 FEATURED_ON_HOME = 8
-SAMPLES_IN_LAB = 10
+SAMPLES_IN_LAB = 8
 PROMPTS_FROM_PAIR = 2
 """Words of a pair that the lab begins with."""
 
@@ -238,6 +238,7 @@ def lab_page(
         prompts=_usable(prompts),
         background=background,
         samples=_samples(detail),
+        example_words=detail.example_words,
         upload_limit=f"{services.settings.max_upload_bytes / 2**20:.3g} MB",
         max_prompts=schemas.MAX_PROMPTS,
         max_prompt_characters=schemas.MAX_PROMPT_CHARACTERS,

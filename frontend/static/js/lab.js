@@ -33,6 +33,10 @@ class Lab {
       onChange: changed,
       onRefused: refused,
     });
+    for (const word of form.querySelectorAll("[data-add-prompt]"))
+      word.addEventListener("click", () =>
+        this.chips.add(word.getAttribute("data-add-prompt") ?? ""),
+      );
     this.#part("[data-background]").addEventListener("change", changed);
     form.addEventListener("submit", (event) => {
       event.preventDefault();

@@ -105,10 +105,14 @@ class SegmentationView {
   /** @param {PointerEvent} event */
   #name(event) {
     if (!this.mask) return;
+    const { width, height, data } = this.mask;
     const box = this.stage.getBoundingClientRect();
-    const x = Math.floor(((event.clientX - box.left) / box.width) * this.mask.width);
-    const y = Math.floor(((event.clientY - box.top) / box.height) * this.mask.height);
-    const place = this.mask.data[4 * (y * this.mask.width + x)];
+    // The picture lies in the middle of the stage, as large as fits.
+    const scale = Math.min(box.width / width, box.height / height);
+    const x = Math.floor((event.clientX - box.left - (box.width - width * scale) / 2) / scale);
+    const y = Math.floor((event.clientY - box.top - (box.height - height * scale) / 2) / scale);
+    const inside = x >= 0 && y >= 0 && x < width && y < height;
+    const place = inside ? data[4 * (y * width + x)] : -1;
     const name = this.buttons[place]?.querySelector(".legend__name")?.textContent;
     this.pointer.textContent = place === NOTHING ? "background" : (name ?? "");
   }
