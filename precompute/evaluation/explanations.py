@@ -85,9 +85,10 @@ def auroc(values: Tensor, true: Tensor) -> Tensor:
 
     Equal values count half, as in the rank-sum form.
     """
-    ordered = values.sort(dim=1).values
-    below = torch.searchsorted(ordered, values.contiguous(), right=False)
-    upto = torch.searchsorted(ordered, values.contiguous(), right=True)
+    values = values.contiguous()
+    ordered = values.sort(dim=1).values.contiguous()
+    below = torch.searchsorted(ordered, values, right=False)
+    upto = torch.searchsorted(ordered, values, right=True)
     rank = (below + upto + 1).double() / 2
     positive = true.sum(dim=1).double()
     negative = true.shape[1] - positive
@@ -139,7 +140,7 @@ def _search(pairs: Pairs, values: Tensor, words: Tensor, true: Tensor, known: Te
     chosen = rows[:: max(1, len(rows) // SEARCHED)][:SEARCHED]
     best = []
     for row in chosen:
-        found = (pairs.direction @ words[row]).topk(FOUND).indices
+        found = (pairs.direction @ words[row]).topk(min(FOUND, len(pairs.direction))).indices
         best.append(auroc(values[found], true[row].expand(FOUND, -1)).max())
     return _median(torch.stack(best))
 
