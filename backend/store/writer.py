@@ -52,7 +52,7 @@ class StoreWriter:
         """
         if set(arrays) != set(ARRAYS[file]):
             raise StoreError(f"{file} must hold {ARRAYS[file]}, got {tuple(arrays)}")
-        solid = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        solid = {name: np.asarray(array, order="C") for name, array in arrays.items()}
         shapes = {name: (str(array.dtype), list(array.shape)) for name, array in solid.items()}
         self._write(file, save(solid), shapes)
 
