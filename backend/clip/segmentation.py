@@ -176,7 +176,7 @@ class Segmenter:
 
     def _window_logits(
         self,
-        windows: Float[Tensor, "image 3 row column"],
+        windows: Float[Tensor, "image 3 height width"],
         texts: Float[Tensor, "text d_out"],
         mask: Bool[Tensor, "text head neuron"],
     ) -> Float[Tensor, "image text row column"]:

@@ -279,7 +279,7 @@ class Catalog:
                 schemas.SearchResult(
                     **self._pair_fields(opened, neuron, head),
                     similarity=_cosine(similarity),
-                    null_percentile=percentile,
+                    null_percentile=round(percentile, 2),
                 )
                 for neuron, head, similarity, percentile in found
             ],

@@ -9,7 +9,8 @@ import asyncio
 import logging
 import re
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -21,7 +22,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
 from backend.server import heatmaps, schemas, uploads
-from backend.server.engine import BusyError, Engine
+from backend.server.engine import BusyError, DeadlineError, Engine
 from backend.server.errors import ApiError, invalid, not_found
 from backend.server.files import clear_leftovers, folder_bytes, remove_folder, write_folder
 from backend.server.queries import Catalog, OpenStore
@@ -38,8 +39,9 @@ log = logging.getLogger(__name__)
 ID_BYTES = 16
 """128 random bits in every id: nobody guesses one."""
 
-DECODERS = 2
-"""Pictures decoded or encoded at a time: each may hold MAX_PIXELS x 8 bytes."""
+PICTURES_AT_ONCE = 4
+"""Pictures that are decoded at a time; the others wait as they came.  Each may hold MAX_PIXELS x 8
+bytes (320 MB).  More than one, so that the device need not wait for decoding and encoding."""
 
 PURGE_GRACE = timedelta(minutes=5)
 """Between the moment a result can no longer be shared and its deletion, so that the two cannot
@@ -114,7 +116,7 @@ class Segmentations:
         self._scratch = settings.data / "scratch"
         self._stored_bytes = 0
         self._in_work = 0
-        self._decoders = asyncio.Semaphore(DECODERS)
+        self._pictures = asyncio.Semaphore(PICTURES_AT_ONCE)
 
     def open(self) -> None:
         """Make the folders and delete what has expired."""
@@ -133,7 +135,7 @@ class Segmentations:
         opened = self._catalog.open_store(model)
         texts = check_prompts(prompts)
         self._engine.admit(opened.model_key)
-        # The engine bounds what waits for the device; this bounds the pictures held around it.
+        # The engine bounds what waits for the device; this bounds the uploads held around it.
         if self._in_work > self._settings.queue_bound:
             raise BusyError("The server is busy with other pictures; try again in a few seconds.")
         self._in_work += 1
@@ -152,16 +154,30 @@ class Segmentations:
             max_pixels=self._settings.max_pixels,
             max_aspect=self._settings.max_aspect,
         )
-        async with self._decoders:
+        async with self._turn():
             image = await asyncio.to_thread(decode)
-        maps = await self._engine.run(
-            opened.model_key, partial(_segment, opened, image, prompts, background)
-        )
-        async with self._decoders:
+            maps = await self._engine.run(
+                opened.model_key, partial(_segment, opened, image, prompts, background)
+            )
             stored = await asyncio.to_thread(
                 self._keep, opened, image, prompts, maps, background=background
             )
         return self._wire(stored)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Hold one of the places for decoded pictures; late turns are given up."""
+        limit = self._settings.deadline.total_seconds()
+        try:
+            await asyncio.wait_for(self._pictures.acquire(), limit)
+        except TimeoutError:
+            raise DeadlineError(
+                f"The server was busy for {limit:g} seconds; try again later."
+            ) from None
+        try:
+            yield
+        finally:
+            self._pictures.release()
 
     def get(self, segmentation: str) -> schemas.Segmentation:
         """The result of an id; 404 when there is none, or no longer."""
