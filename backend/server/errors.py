@@ -149,6 +149,10 @@ def _validation_message(exc: RequestValidationError) -> str:
     if not errors:
         return "The request is not valid."
     first = errors[0]
+    if first["type"] == "json_invalid":
+        return "The body is not valid JSON."
+    if first["type"] == "model_attributes_type":
+        return "The body must be a JSON object, sent with Content-Type: application/json."
     place = [str(part) for part in first["loc"][1:]]
     name = ".".join(place) or str(first["loc"][0])
     more = f" ({len(errors) - 1} more)" if len(errors) > 1 else ""

@@ -179,6 +179,16 @@ def test_broken_json(client: TestClient, content: bytes, status: int) -> None:
     _error(response)
 
 
+def test_json_sent_as_something_else_says_how(client: TestClient) -> None:
+    response = client.post(
+        f"{API}/shares",
+        content=b"{}",
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+    )
+    assert response.status_code == 422
+    assert "application/json" in _error(response)["message"]
+
+
 def test_broken_multipart(client: TestClient) -> None:
     response = client.post(
         f"{API}/models/demo/segmentations",
