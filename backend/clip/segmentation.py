@@ -10,6 +10,7 @@ picture, and no threshold has to be tuned per model.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -47,8 +48,9 @@ KNOWN_PERCENTILE = 95.0
 """A text whose best pair is as similar to more than 5 % of random words may be unknown."""
 
 WINDOWS_AT_ONCE = 4
-MAX_WINDOWS = 128
-"""Windows of one picture; a picture 40 times as long as it is wide stays below."""
+MAX_WINDOWS = 100
+"""Windows of one picture.  An elongated picture that would need more is scaled to a shorter side of
+one native input; one more than 50 times as long as it is wide is refused."""
 
 BACKGROUND = 255
 
@@ -149,16 +151,10 @@ class Segmenter:
     ) -> Float[Tensor, "text row column"]:
         """Logits on the cell grid, overlapping windows averaged."""
         native = self.model.image_size
-        pixels = self._scaled(image)
-        height, width = pixels.shape[1:]
-        corners = [
-            (top, left) for top in _starts(height, native) for left in _starts(width, native)
-        ]
-        if len(corners) > MAX_WINDOWS:
-            raise ValueError(
-                f"the picture is too elongated: it needs {len(corners)} windows of {native} "
-                f"pixels, at most {MAX_WINDOWS} are allowed"
-            )
+        width, height = _working_size(image.size, native)
+        resized = image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
+        pixels = self.model.preprocess_batch(np.asarray(resized)[None])[0]
+        corners = _corners(width, height, native)
         total = torch.zeros(len(texts), height // CELL, width // CELL, device=self.model.device)
         weight = torch.zeros_like(total[0])
         side = native // CELL
@@ -187,20 +183,29 @@ class Segmenter:
         logits = pair_logits(activations, heatmaps, mask)
         return logits.transpose(1, 2).reshape(len(windows), -1, *features.shape[2:])
 
-    def _scaled(self, image: Image.Image) -> Float[Tensor, "3 row column"]:
-        """The picture with both sides a multiple of CELL, the shorter about SCALE native inputs."""
-        native = self.model.image_size
-        factor = SCALE * native / min(image.size)
-        width, height = (max(native, round(side * factor / CELL) * CELL) for side in image.size)
-        resized = image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
-        return self.model.preprocess_batch(np.asarray(resized)[None])[0]
+
+def _working_size(size: tuple[int, int], native: int) -> tuple[int, int]:
+    """Width and height to work at: multiples of CELL, the shorter side about SCALE native inputs.
+
+    Raises:
+        ValueError: even with a shorter side of one native input there are too many windows.
+    """
+    for scale in (SCALE, 1.0):
+        factor = scale * native / min(size)
+        width, height = (max(native, round(side * factor / CELL) * CELL) for side in size)
+        if len(_corners(width, height, native)) <= MAX_WINDOWS:
+            return width, height
+    raise ValueError(f"a picture of {size[0]} x {size[1]} pixels is too elongated to be segmented")
 
 
-def _starts(length: int, window: int) -> list[int]:
-    """First pixels of windows at half a window's stride that cover ``length``, cell-aligned."""
-    stride = max(CELL, window // 2 // CELL * CELL)
-    starts = list(range(0, length - window, stride))
-    return [*starts, length - window]
+def _corners(width: int, height: int, window: int) -> list[tuple[int, int]]:
+    """(top, left) of cell-aligned windows that cover the picture, about half a window apart."""
+    stride = math.ceil(window / 2 / CELL) * CELL
+
+    def starts(length: int) -> list[int]:
+        return [*range(0, length - window, stride), length - window]
+
+    return [(top, left) for top in starts(height) for left in starts(width)]
 
 
 def _labels(
