@@ -19,9 +19,7 @@ app.command()(serve)
 
 IMAGES_AT_ONCE = 8
 
-Model = Annotated[
-    str, typer.Option("--model", help=f"One of: {', '.join(architectures())}.")
-]
+Model = Annotated[str, typer.Option("--model", help=f"One of: {', '.join(architectures())}.")]
 Pretrained = Annotated[
     str | None, typer.Option("--pretrained", help="open_clip's tag, for example openai.")
 ]

@@ -13,6 +13,7 @@ from backend.store import StoreError
 from precompute import commands
 from precompute.demo_world.commands import demo_images, demo_train
 from precompute.errors import InputError
+from precompute.evaluation.commands import evaluate
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,6 +26,7 @@ app.command()(commands.precompute)
 app.add_typer(backend_cli.app)
 app.command()(demo_images)
 app.command()(demo_train)
+app.command()(evaluate)
 
 
 def run() -> None:

@@ -1,0 +1,195 @@
+"""The whole offline job on a folder of pictures, against plain computations of the same numbers."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from sklearn.linear_model import orthogonal_mp
+from typer.testing import CliRunner
+
+from backend.clip import load_model
+from backend.store import Store, open_store
+from backend.store.format import BOTTOM_SHOWN, MANIFEST, TOP_SHOWN
+from precompute.application import app
+from precompute.demo_world.scenes import scenes
+
+WORDS = [
+    "cat", "dog", "pizza", "butterfly", "car", "tree", "red", "blue", "green", "striped",
+    "a yellow bus", "guitar", "ball", "fish", "bird", "house",
+]  # fmt: skip
+IMAGES = 70
+ATOMS = 8
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("inputs")
+    (folder / "images" / "below").mkdir(parents=True)
+    for number, scene in enumerate(scenes(11, IMAGES, size=96)):
+        place = folder / "images" / ("below" if number % 2 else ".") / f"{number:03}.png"
+        Image.fromarray(scene.image).save(place)
+    (folder / "images" / "below" / "broken.jpg").write_bytes(b"no picture")
+    (folder / "images" / "notes.txt").write_text("not an image")
+    (folder / "words.txt").write_text("\n".join(WORDS))
+    return folder
+
+
+def precompute(inputs: Path, out: Path, *more: str) -> str:
+    arguments = ["precompute", "--model", "demo", "--images", str(inputs / "images")]
+    arguments += ["--vocabulary", str(inputs / "words.txt"), "--templates", "plain"]
+    arguments += ["--atoms", str(ATOMS), "--device", "cpu", "--out", str(out), *more]
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return str(result.output)
+
+
+@pytest.fixture(scope="module")
+def store(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    out = tmp_path_factory.mktemp("stores") / "folder"
+    assert "1 unreadable" in precompute(inputs, out)
+    return open_store(out)
+
+
+@pytest.fixture(scope="module")
+def coefficients(inputs: Path) -> np.ndarray:
+    """s of every picture, [image, head, neuron] in float64; NaN for the broken one."""
+    model = load_model("demo", device="cpu")
+    folder = inputs / "images"
+    paths = sorted(p.relative_to(folder) for p in folder.rglob("*") if p.suffix in (".png", ".jpg"))
+    found = np.full((len(paths), model.factors.n_heads, model.factors.n_neurons), np.nan)
+    for number, path in enumerate(paths):
+        if path.suffix == ".png":
+            pixels = model.preprocess(Image.open(folder / path))[None]
+            found[number] = model.decompose(pixels).coefficients[0].numpy()
+    return found
+
+
+def test_manifest_tells_what_was_done(store: Store) -> None:
+    manifest = store.manifest
+    assert manifest.name == "demo"
+    assert manifest.dataset.name == "images"
+    assert manifest.dataset.images == IMAGES
+    assert manifest.dataset.unreadable == ["below/broken.jpg"]
+    assert manifest.templates == ["{}"]
+    assert manifest.parameters["cosine_steps"] == [1, 2, 4, 8]
+    assert store.vocabulary == WORDS
+    assert store.damaged_files() == []
+
+
+def test_statistics_equal_all_at_once(store: Store, coefficients: np.ndarray) -> None:
+    deviation = np.nanstd(coefficients, axis=0)
+    statistics = store.statistics
+    assert int(statistics["count"]) == IMAGES
+    mean = np.nanmean(coefficients, axis=0)
+    assert (np.abs(statistics["mean"] - mean) <= 1e-5 * deviation + 1e-7 * np.abs(mean)).all()
+    np.testing.assert_allclose(statistics["m2"], deviation**2 * IMAGES, rtol=1e-4)
+    variance = statistics["neuron_covariance"].diagonal(axis1=1, axis2=2).T
+    np.testing.assert_allclose(variance, deviation**2 * IMAGES / (IMAGES - 1), rtol=1e-4)
+    assert (statistics["histogram"].sum(axis=-1) == IMAGES).all()
+
+
+def test_sign_norm_and_images_follow_the_definition(store: Store, coefficients: np.ndarray) -> None:
+    factors, statistics = store.factors, store.statistics
+    random = np.random.default_rng(0)
+    for _ in range(25):
+        head, neuron = random.integers(store.n_heads), random.integers(store.n_neurons)
+        column = coefficients[:, head, neuron]
+        deviation = column - np.nanmean(column)
+        chosen = np.argsort(-np.nan_to_num(np.abs(deviation), nan=-1), kind="stable")[:50]
+        sign = 1 if (deviation[chosen] > 0).mean() >= 0.5 else -1
+        assert statistics["sign"][head, neuron] == sign
+        length = np.linalg.norm(factors["output"][head] @ factors["value"][head, :, neuron])
+        norm = np.abs(deviation[chosen]).mean() * length
+        np.testing.assert_allclose(statistics["norm"][head, neuron], norm, rtol=1e-4)
+        oriented = sign * column
+        top = statistics["top_images"][head, neuron]
+        np.testing.assert_allclose(
+            statistics["top_values"][head, neuron], np.sort(oriented[~np.isnan(column)])[::-1][:50],
+            rtol=1e-4, atol=1e-6,
+        )  # fmt: skip
+        np.testing.assert_allclose(
+            oriented[top], statistics["top_values"][head, neuron], rtol=1e-4, atol=1e-6
+        )
+    (broken,) = np.flatnonzero(np.isnan(coefficients[:, 0, 0]))
+    assert broken not in statistics["top_images"]
+
+
+def test_explanations_are_scikit_learns_and_oriented(store: Store) -> None:
+    embeddings = np.array(store.vocabulary_embeddings, dtype=np.float64)
+    dictionary = embeddings - embeddings.mean(axis=0)
+    dictionary /= np.linalg.norm(dictionary, axis=1, keepdims=True)
+    for head, neuron in ((0, 0), (7, 100), (15, 1023), (3, 512)):
+        vector = store.factors["output"][head] @ store.factors["value"][head, :, neuron]
+        direction = vector / np.linalg.norm(vector) * store.statistics["sign"][head, neuron]
+        reference = orthogonal_mp(dictionary.T, direction.astype(np.float64), n_nonzero_coefs=ATOMS)
+        ids = store.explanations["word_ids"][head, neuron]
+        assert set(ids.tolist()) == set(np.flatnonzero(reference))
+        weights = store.explanations["weights"][head, neuron]
+        np.testing.assert_allclose(weights, reference[ids], rtol=1e-2, atol=1e-4)
+        rebuilt = weights @ dictionary[ids]
+        cosine = rebuilt @ direction / np.linalg.norm(rebuilt)
+        np.testing.assert_allclose(
+            store.explanations["cosine"][head, neuron, -1], cosine, atol=1e-4
+        )
+
+
+def test_maps_sum_to_the_values_but_for_the_position_term(store: Store) -> None:
+    assert store.exemplars is not None
+    model = load_model("demo", device="cpu")
+    size = model.image_size // 32
+    shown = store.statistics["top_images"][2, 30, :TOP_SHOWN]
+    for image in shown:
+        found = store.exemplars.heatmap(head=2, neuron=30, image=int(image))
+        assert found is not None
+        assert found.shape == (size, size)
+        thumbnail = store.exemplars.thumbnail(int(image))
+        assert thumbnail is not None
+        with Image.open(io.BytesIO(thumbnail)) as picture:
+            assert picture.format == "WEBP"
+    assert store.statistics["bottom_images"].shape[-1] >= BOTTOM_SHOWN
+
+
+def test_embeddings_are_those_that_the_pursuit_ran_on(store: Store) -> None:
+    model = load_model("demo", device="cpu")
+    expected = model.embed_texts(WORDS)
+    found = torch.from_numpy(np.array(store.vocabulary_embeddings))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(F.normalize(found, dim=1), found)
+
+
+def test_same_command_same_bytes(store: Store, inputs: Path, tmp_path: Path) -> None:
+    precompute(inputs, tmp_path / "again")
+    again = open_store(tmp_path / "again")
+    assert again.manifest.files == store.manifest.files
+    assert again.data_version == store.data_version
+
+
+def test_without_exemplars(inputs: Path, tmp_path: Path) -> None:
+    precompute(inputs, tmp_path / "bare", "--no-exemplars", "--name", "bare")
+    bare = open_store(tmp_path / "bare")
+    assert bare.exemplars is None
+    assert bare.name == "bare"
+    assert not (tmp_path / "bare" / "exemplars").exists()
+
+
+def test_a_single_image_is_enough(inputs: Path, tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (70, 50), "red").save(tmp_path / "images" / "one.png")
+    (tmp_path / "words.txt").write_text("\n".join(WORDS))
+    precompute(tmp_path, tmp_path / "store")
+    store = open_store(tmp_path / "store")
+    assert (store.statistics["top_images"][..., 0] == 0).all()
+    assert (store.statistics["top_images"][..., 1:] == -1).all()
+    assert np.isnan(store.statistics["monosemanticity"]).all()
+    assert (store.statistics["norm"] == 0).all()
+
+
+def test_the_manifest_comes_last(store: Store) -> None:
+    written = (store.path / MANIFEST).stat().st_mtime_ns
+    assert all(path.stat().st_mtime_ns <= written for path in store.path.rglob("*.safetensors"))

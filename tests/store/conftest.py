@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from backend.store import StoreWriter
+from backend.store.format import (
+    EMBEDDINGS,
+    EXPLANATIONS,
+    FACTORS,
+    MAPS,
+    STATISTICS,
+    THUMBNAILS,
+    VOCABULARY,
+    DatasetRecord,
+    ModelRecord,
+)
+
+HEADS, D_HEAD, NEURONS, D_OUT, WORDS, ATOMS, IMAGES, RANKS = 2, 3, 5, 4, 6, 2, 3, 12
+
+
+def arrays() -> dict[str, dict[str, np.ndarray]]:
+    random = np.random.default_rng(0)
+    pair = (HEADS, NEURONS)
+
+    def floats(*shape: int) -> np.ndarray:
+        return random.standard_normal(shape).astype(np.float32)
+
+    images = np.tile(np.arange(RANKS, dtype=np.int32) % IMAGES, (*pair, 1))
+    images[..., 8:] = -1
+    return {
+        FACTORS: {
+            "value": floats(HEADS, D_HEAD, NEURONS),
+            "output": floats(HEADS, D_OUT, D_HEAD),
+            "value_bias": floats(HEADS, D_HEAD),
+            "output_bias": floats(D_OUT),
+            "constant": floats(D_OUT),
+        },
+        STATISTICS: {
+            "count": np.asarray(IMAGES),
+            "sign": np.ones(pair, dtype=np.int8),
+            **{
+                name: floats(*pair)
+                for name in ("mean", "m2", "norm", "norm_percentile", "monosemanticity")
+            },
+            "histogram": np.ones((*pair, 4), dtype=np.int32),
+            "edges": np.sort(floats(*pair, 5)),
+            "top_images": images,
+            "top_values": floats(*pair, RANKS),
+            "bottom_images": images,
+            "bottom_values": floats(*pair, RANKS),
+            "neuron_covariance": floats(NEURONS, HEADS, HEADS),
+        },
+        EXPLANATIONS: {
+            "word_ids": random.integers(0, WORDS, (*pair, ATOMS)).astype(np.int32),
+            "weights": floats(*pair, ATOMS),
+            "cosine": floats(*pair, 2),
+        },
+        EMBEDDINGS: {"embeddings": floats(WORDS, D_OUT)},
+        THUMBNAILS: {
+            "bytes": np.frombuffer(b"firstthird", dtype=np.uint8),
+            "offsets": np.array([0, 5, 5, 10]),
+        },
+        MAPS: {"maps": random.standard_normal((*pair, 12, 2, 2)).astype(np.float16)},
+    }
+
+
+def told(**changes: Any) -> dict[str, Any]:
+    return {
+        "name": "tiny",
+        "model": ModelRecord("RN50", "openai", True, "ab" * 32),
+        "preprocessing": {"size": 224},
+        "dataset": DatasetRecord("set", IMAGES, ["broken.png"]),
+        "templates": ["a {}"],
+        "parameters": {"atoms": ATOMS, "cosine_steps": [1, 2]},
+        "code_version": "0",
+        "created": "2026-01-01T00:00:00+00:00",
+        "timings": {"collect": 1.0},
+        **changes,
+    }
+
+
+def write(path: Path, *, exemplars: bool = True, **changes: Any) -> Path:
+    writer = StoreWriter(path)
+    for file, content in arrays().items():
+        if exemplars or file not in (THUMBNAILS, MAPS):
+            writer.arrays(file, content)
+    writer.text(VOCABULARY, ["a", "b", "Cé", "d", "e", "two words"])
+    writer.finish(**told(**changes))
+    return path
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return write(tmp_path / "store")
