@@ -141,7 +141,7 @@ def _search(pairs: Pairs, values: Tensor, words: Tensor, true: Tensor, known: Te
     best = []
     for row in chosen:
         found = (pairs.direction @ words[row]).topk(min(FOUND, len(pairs.direction))).indices
-        best.append(auroc(values[found], true[row].expand(FOUND, -1)).max())
+        best.append(auroc(values[found], true[row].expand(len(found), -1)).max())
     return _median(torch.stack(best))
 
 
