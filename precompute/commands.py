@@ -10,6 +10,7 @@ import typer
 
 from backend.cli import Checkpoint, Device, Model, Pretrained
 from backend.clip import DEMO, ClipResNet, load_model
+from backend.clip.models import demo_fingerprint
 from backend.clip.text import IMAGENET_TEMPLATES, PLAIN_TEMPLATES
 from backend.server.commands import serve
 from backend.store import Manifest, StoreError, open_store
@@ -95,10 +96,10 @@ def demo(
     device: Device = "auto",
 ) -> None:
     """Serve the demo model, computing its store first unless a current one is there."""
-    clip = load_model(DEMO, device=device)
-    if not _is_current(store, clip):
+    if not _is_current(store):
         typer.echo(f"Computing the demo's store in {store} (once, about a minute)")
         _remove_store(store)
+        clip = load_model(DEMO, device=device)
         job = Job(
             model=clip,
             images=_demo_scenes(clip),
@@ -123,8 +124,8 @@ def _templates(choice: str | None, *, demo_words: bool) -> list[str]:
     return list(TEMPLATE_SETS[choice])
 
 
-def _is_current(store: Path, model: ClipResNet) -> bool:
-    """Whether a store is there that this code and these weights would make again."""
+def _is_current(store: Path) -> bool:
+    """Whether a store is there that this code and the shipped weights would make again."""
     try:
         manifest = open_store(store).manifest
     except StoreError:
@@ -132,7 +133,7 @@ def _is_current(store: Path, model: ClipResNet) -> bool:
     parameters = Parameters(atoms=DEMO_ATOMS).recorded()
     machine = {"threads"}
     return (
-        manifest.model.weights_sha256 == model.identity.weights_sha256
+        manifest.model.weights_sha256 == demo_fingerprint()
         and manifest.dataset.images == DEMO_IMAGES
         and manifest.templates == list(DEMO_TEMPLATES)
         and {k: v for k, v in manifest.parameters.items() if k not in machine}

@@ -41,6 +41,7 @@ DEMO = "demo"
 """Name of the model that ships with the application."""
 
 DEMO_FOLDER = Path(__file__).parent / "demo"
+DEMO_WEIGHTS = DEMO_FOLDER / "weights.safetensors"
 
 
 @dataclass(frozen=True)
@@ -226,10 +227,15 @@ def resolve_device(device: str) -> str:
     return device
 
 
+def demo_fingerprint() -> str:
+    """Fingerprint of the shipped demo weights, without building the model."""
+    return fingerprint(read_checkpoint(DEMO_WEIGHTS).weights)
+
+
 def _load_demo(checkpoint: Path | None, device: str) -> ClipResNet:
     config = json.loads((DEMO_FOLDER / "config.json").read_text())
     settings = config.pop("preprocess_cfg", {})
-    loaded = read_checkpoint(checkpoint or DEMO_FOLDER / "weights.safetensors")
+    loaded = read_checkpoint(checkpoint or DEMO_WEIGHTS)
     return _build(DEMO, None, config, loaded.weights, settings, device)
 
 
