@@ -7,13 +7,16 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.server.errors import ApiError, error_response
+from backend.server.urls import API
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +69,9 @@ class Front:
         request = Request(scope, receive)
         try:
             self._check(request)
+            app = self._redirect(scope) or self.app
             limited = _limited(receive, self._body_limit(request.headers))
-            await self.app(scope, limited, out.send)
+            await app(scope, limited, out.send)
         except Exception as exc:
             if out.started:
                 raise
@@ -87,7 +91,11 @@ class Front:
         """Raise for requests that no route should see."""
         path = request.scope["path"].removeprefix(self.prefix)
         if path not in PROBES and not self._answers_to(request.headers.get("host", "")):
-            raise ApiError(400, "unknown_host", "This server does not answer to that host name.")
+            raise ApiError(
+                400,
+                "unknown_host",
+                "This server does not answer to that host name; its operator can list it.",
+            )
         safe = request.scope["method"] in {"GET", "HEAD", "OPTIONS"}
         if not safe and request.headers.get("sec-fetch-site") == "cross-site":
             raise ApiError(403, "cross_site", "Other sites may not change anything here.")
@@ -95,6 +103,19 @@ class Front:
         limit = self._body_limit(request.headers)
         if declared.isdecimal() and int(declared[:20]) > limit:
             raise _too_large(limit)
+
+    def _redirect(self, scope: Scope) -> ASGIApp | None:
+        """A page's address with a slash behind it leads to the page; the API is strict."""
+        path = scope["path"].removeprefix(self.prefix)
+        wanted = "/" + path.strip("/")
+        if not path.endswith("/") or path == "/" or path.startswith(API) or path[:2] == "//":
+            return None
+        if scope["method"] != "GET":
+            return None
+        query = scope["query_string"].decode("latin-1")
+        # Root-relative and quoted, so that it cannot lead to another host.
+        address = self.prefix + quote(wanted) + (f"?{query}" if query else "")
+        return Response(status_code=308, headers={"Location": address})
 
     def _answers_to(self, header: str) -> bool:
         match = _HOST.fullmatch(header)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
+import backend.clip
 from backend.server.app import create_app
 from backend.server.engine import Engine
 from backend.server.settings import Settings
@@ -102,6 +104,27 @@ def test_a_store_may_not_be_named_like_the_prefix(tmp_path: Path, store: Path) -
 def test_two_stores_of_one_name_are_refused(tmp_path: Path, store: Path) -> None:
     with pytest.raises(StoreError, match="two stores"):
         create_app(Settings(stores=(store, store), data=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("path", "leads_to"),
+    [
+        ("/demo/?a=b", "/ps/demo?a=b"),
+        ("/ps/demo/", "/ps/demo"),
+        ("/demo/pairs/3/4/", "/ps/demo/pairs/3/4"),
+        ("/%5Cevil.net/", "/ps/%5Cevil.net"),
+        ("/%0Aevil.net/", "/ps/%0Aevil.net"),
+        ("//evil.net/", None),
+        ("/", None),
+        ("/ps/", None),
+        (f"{API}/models/", None),
+    ],
+)
+def test_a_slash_too_many(start: Start, path: str, leads_to: str | None) -> None:
+    with start(live=False, public_url="https://example.org/ps") as client:
+        response = client.get(f"http://localhost{path}", follow_redirects=False)
+        assert response.headers.get("location") == leads_to
+        assert response.status_code == (308 if leads_to else response.status_code)
 
 
 # Headers
@@ -270,6 +293,43 @@ def test_missing_weights_name_no_path(start: Start, tmp_path: Path) -> None:
         assert response.status_code == 503
         assert "nowhere" not in response.text
         assert str(tmp_path) not in json.dumps(client.get(f"{API}/models").json())
+
+
+def test_while_the_model_loads_stored_data_are_served(
+    store: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, load = threading.Event(), backend.clip.load_model
+
+    def slowly(*given: object, **named: object) -> object:
+        assert gate.wait(30)
+        return load(*given, **named)
+
+    monkeypatch.setattr(backend.clip, "load_model", slowly)
+    app = create_app(Settings(stores=(store,), data=tmp_path, checkpoint=checkpoint, device="cpu"))
+    with TestClient(app, base_url="http://localhost") as client:
+        response = client.get("/readyz")
+        assert response.status_code == 503
+        assert "being loaded" in _error(response)["message"]
+        assert client.get(f"{API}/models").json()["models"][0]["live"] == "loading"
+        etag = client.get(f"{API}/models").headers["etag"]
+        assert client.get("/demo/pairs/3/4").status_code == 200
+        assert client.get(f"{API}/models/demo/search?q=cat").status_code == 200
+        free = client.get(f"{API}/models/demo/search?q=free+text")
+        upload = client.post(
+            f"{API}/models/demo/segmentations",
+            files={"image": picture()},
+            data={"prompts": ["cat"]},
+        )
+        for response in (free, upload):
+            assert response.status_code == 503
+            assert _error(response)["code"] == "model_loading"
+            assert int(response.headers["retry-after"]) > 0
+        gate.set()
+        assert app.state.services.engine.wait_settled(60)
+        assert client.get("/readyz").status_code == 200
+        fresh = client.get(f"{API}/models", headers={"If-None-Match": etag})
+        assert fresh.json()["models"][0]["live"] == "ready"
+        assert client.get(f"{API}/models/demo/search?q=free+text").status_code == 200
 
 
 def test_not_ready_while_shutting_down(start: Start) -> None:
