@@ -38,8 +38,7 @@ class OneWordNeurons:
         self.place = 0
 
     def embed_texts(self, texts: Sequence[str], templates: Sequence[str]) -> Tensor:
-        generator = torch.Generator().manual_seed(0)
-        rows = torch.rand(len(texts), len(self.words), generator=generator)
+        rows = torch.ones(len(texts), len(self.words))  # other words: alike to all pairs
         for row, text in zip(rows, texts, strict=True):
             if text in self.words:
                 row[:] = 0.0
