@@ -28,6 +28,9 @@ from playwright.sync_api import (
 )
 
 READY = "PairScope is ready at "
+STORED_ONLY = "PairScope serves stored pages"
+"""What the server says when its model could not be loaded."""
+
 START_SECONDS = 120
 """Importing torch and loading the demo's weights takes seconds, more on a busy machine."""
 
@@ -152,7 +155,7 @@ def _ready_address(process: subprocess.Popen[str]) -> str:
             line = lines.get(timeout=START_SECONDS)
         except queue.Empty:
             line = None
-        if line is None:
+        if line is None or line.startswith(STORED_ONLY):
             raise RuntimeError("the server did not start: " + "\n".join(said))
         if line.startswith(READY):
             return line.removeprefix(READY)

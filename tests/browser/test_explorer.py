@@ -38,7 +38,7 @@ def test_search_a_word_open_a_pair_and_share_it(page: Page, open_context: OpenCo
     address = cards.first.get_attribute("href")
     cards.first.click()
     expect(page).to_have_url(re.compile(f"{address}$"))
-    heading = page.get_by_role("heading", level=1).inner_text()
+    heading = page.get_by_role("heading", level=1).text_content() or ""
 
     page.get_by_role("button", name="Share").click()
     page.get_by_label("Title").fill("Look <b>here</b>")
@@ -53,10 +53,10 @@ def test_search_a_word_open_a_pair_and_share_it(page: Page, open_context: OpenCo
     assert other.locator("meta[name=robots]").get_attribute("content") == "noindex"
 
     other.get_by_text("Delete", exact=True).click()
-    other.get_by_label("Delete token").fill("not the token")
+    other.get_by_role("textbox", name="Delete token").fill("not the token")
     other.get_by_role("button", name="Delete for good").click()
     expect(other.get_by_role("alert")).to_be_visible()
-    other.get_by_label("Delete token").fill(token)
+    other.get_by_role("textbox", name="Delete token").fill(token)
     other.get_by_role("button", name="Delete for good").click()
     expect(other.get_by_text("Error 404")).to_be_visible()
 

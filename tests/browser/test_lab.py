@@ -66,7 +66,7 @@ def test_upload_segment_share_open_elsewhere_delete(
     picture_url = other.evaluate("image => image.src", picture.element_handle())
 
     other.get_by_text("Delete", exact=True).click()
-    other.get_by_label("Delete token").fill(token)
+    other.get_by_role("textbox", name="Delete token").fill(token)
     other.get_by_role("button", name="Delete for good").click()
     expect(other.get_by_text("Error 404")).to_be_visible()
     assert other.request.get(link).status == 404

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import html
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -279,6 +280,50 @@ def test_a_shared_result_shows_it_and_is_gone_when_deleted(
     )
     assert deleted.status_code in {200, 204}
     assert "may have been deleted" in page(client, made["url"], 404)
+
+
+@pytest.fixture(scope="module")
+def mounted(start: Callable[..., Any]) -> Iterator[TestClient]:
+    """A server that visitors reach under a path of another host name."""
+    with start(public_url="https://example.org/lens", allowed_hosts=("localhost",)) as client:
+        yield client
+
+
+@pytest.mark.parametrize("url", PAGES)
+def test_under_a_prefix_every_address_has_it(mounted: TestClient, url: str) -> None:
+    text = page(mounted, "/lens" + url)
+    addresses = re.findall(r'(?:href|src|action|data-[a-z-]+)="(/[^"]*)"', text)
+    assert addresses
+    assert all(address.startswith("/lens/") for address in addresses)
+
+
+def test_link_previews_have_absolute_addresses_of_the_public_url(mounted: TestClient) -> None:
+    text = page(mounted, "/lens/demo/pairs/3/1")
+    pair = mounted.get("/lens/api/v1/models/demo/pairs/3/1").json()
+    origin = "https://example.org"
+    assert f'<meta property="og:image" content="{origin}{pair["top_images"][0]["url"]}">' in text
+    assert f'<link rel="canonical" href="{origin}/lens/demo/pairs/3/1">' in text
+    assert pair["top_images"][0]["url"].startswith("/lens/")
+
+
+def test_a_view_shared_under_a_prefix_is_shown(mounted: TestClient) -> None:
+    made = share(mounted, view="/lens/demo/pairs/3/1")
+    assert made["url"].startswith("/lens/s/")
+    text = page(mounted, made["url"])
+    assert 'class="banner"' in text
+    assert "Neuron 3" in text
+
+
+def test_without_weights_stored_pages_stand_and_the_rest_says_so(
+    start: Callable[..., Any],
+) -> None:
+    with start(live=False) as client:
+        assert "card__link" in page(client, "/demo/search?q=cat")
+        text = page(client, "/demo/search?q=never+heard+of", 503)
+        assert "not a word of the model" in html.unescape(text)
+        lab = page(client, "/demo/lab")
+        assert "The model is not loaded here." in lab
+        assert re.search(r"data-run\s+disabled", lab)
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.__name__)
