@@ -1,0 +1,69 @@
+"""What the README and the container file say is true of the code beside them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import typer
+import yaml
+from PIL import Image
+
+from precompute.application import app
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def commands() -> dict[str, set[str]]:
+    """Every command with its long options."""
+    group = typer.main.get_command(app)
+    return {
+        name: {option for parameter in command.params for option in parameter.opts}
+        for name, command in group.commands.items()  # type: ignore[attr-defined]
+    }
+
+
+def test_every_command_in_the_readme_exists() -> None:
+    named = set(re.findall(r"pairscope ([a-z][a-z-]+)", README))
+    assert named <= set(commands()), named - set(commands())
+    assert set(commands()) <= named, "a command is missing from the README"
+
+
+def test_the_readmes_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    Image.effect_noise((120, 90), 60).convert("RGB").save(tmp_path / "photo.jpg")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "README.md", "exec"), {})
+
+
+def test_links_to_files_in_the_readme_exist() -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#\s]*[./][^)#\s]*)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_the_makefile_has_what_the_readme_names() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"make ([a-z]+)", README)) <= targets
+
+
+def test_the_container_runs_a_command_that_exists() -> None:
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    assert set(compose) == {"services", "volumes"}
+    service = compose["services"]["pairscope"]
+    command, *arguments = service["command"].split()
+    assert {word for word in arguments if word.startswith("--")} <= commands()[command]
+    copied = re.findall(r"^COPY (.+) \S+$", service["build"]["dockerfile_inline"], re.MULTILINE)
+    assert all((ROOT / name).exists() for line in copied for name in line.split())
+    volumes = {mount.split(":")[0] for mount in service["volumes"]}
+    assert volumes == set(compose["volumes"])
+
+
+def test_the_lock_names_no_host() -> None:
+    lock = (ROOT / "requirements.lock").read_text()
+    assert "://" not in lock
+    requirements = re.findall(r"^([a-z0-9-]+)==", lock, re.MULTILINE)
+    assert len(requirements) == len(set(requirements)) > 50
+    declared = re.findall(r'^    "([A-Za-z0-9_-]+)>=', (ROOT / "pyproject.toml").read_text(), re.M)
+    assert {name.lower().replace("_", "-") for name in declared} <= set(requirements)
