@@ -125,19 +125,28 @@ class OpenStore:
 
     @cached_property
     def clearest(self) -> list[tuple[int, int]]:
-        """(neuron, head) of strong pairs with distinct first words, most monosemantic first."""
+        """(neuron, head) of strong pairs to begin with, most monosemantic first.
+
+        Their first words and their top images are distinct, so that they show different things.
+        Pairs that point towards their first word come before those that point away from it.
+        """
         statistics = self.store.statistics
         clarity = np.nan_to_num(np.array(statistics["monosemanticity"]), nan=-1.0).ravel()
         strong = np.array(statistics["norm_percentile"]).ravel() >= CLEAR_PERCENTILE
         order = np.argsort(np.where(strong, -clarity, np.inf), kind="stable")[: int(strong.sum())]
+        away = self.store.explanations["weights"][..., 0].ravel()[order] < 0
         chosen: list[tuple[int, int]] = []
-        seen: set[int] = set()
-        for place in order:
+        words: set[int] = set()
+        images: set[int] = set()
+        for place in order[np.argsort(away, kind="stable")]:
             head, neuron = divmod(int(place), self.n_neurons)
-            first = int(self.store.explanations["word_ids"][head, neuron, 0])
-            if first not in seen:
-                seen.add(first)
-                chosen.append((neuron, head))
+            word = int(self.store.explanations["word_ids"][head, neuron, 0])
+            image = int(self.store.statistics["top_images"][head, neuron, 0])
+            if word in words or image in images:
+                continue
+            words.add(word)
+            images.add(image)
+            chosen.append((neuron, head))
             if len(chosen) == FEATURED:
                 break
         return chosen

@@ -52,6 +52,10 @@ def test_models_and_model(client: TestClient, opened: Store) -> None:
     assert norms[0] == pytest.approx(float(opened.statistics["norm"].max()))
     first_words = [pair["words"][0]["word"] for pair in detail["clearest"]]
     assert len(set(first_words)) == len(first_words) > 0
+    first_images = [pair["thumbnails"][0]["image"] for pair in detail["clearest"]]
+    assert len(set(first_images)) == len(first_images)
+    away = [pair["words"][0]["weight"] < 0 for pair in detail["clearest"]]
+    assert away == sorted(away)
     assert set(detail["example_words"]) <= set(WORDS)
 
 
