@@ -63,9 +63,10 @@ def test_a_tint_colours_the_object_and_not_the_background() -> None:
     )
     assert torch.equal(plain.masks, tinted.masks)
     ground = plain.masks == 255
-    # Soft edges, steam and glass are mixed with the background, and count as background in a mask.
-    changed = (plain.images[ground] != tinted.images[ground]).any(dim=1)
-    assert changed.float().mean() < 0.05
+    # Beyond an object's soft edge only steam and glass change: they count as background in a mask.
+    near = torch.nn.functional.max_pool2d((~ground).float(), 5, stride=1, padding=2) > 0
+    changed = (plain.images[~near] != tinted.images[~near]).any(dim=1)
+    assert changed.float().mean() < 0.03
     reds = np.flatnonzero(tinted.layout.tint[:, 0] == list(TINTS).index("red"))
     assert len(reds) > 5
     for place in reds:
