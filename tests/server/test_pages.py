@@ -19,6 +19,7 @@ from backend.server.assets import CACHE_FOREVER, CONTENT_TYPES, FRONTEND, Assets
 from backend.server.charts import curve_chart, histogram_chart, nice_ticks, word_bars
 from backend.server.schemas import CosineStep, Histogram, Word
 from tests.server.conftest import picture
+from tests.server.tiny_store import write_store
 
 PAGES = [
     "/",
@@ -312,6 +313,32 @@ def test_a_view_shared_under_a_prefix_is_shown(mounted: TestClient) -> None:
     text = page(mounted, made["url"])
     assert 'class="banner"' in text
     assert "Neuron 3" in text
+
+
+def test_a_view_of_a_model_that_is_gone_is_a_link(
+    start: Callable[..., Any], checkpoint: Path, tmp_path: Path
+) -> None:
+    write_store(tmp_path / "other", checkpoint, name="other")
+    with start(data=tmp_path / "data") as client:
+        made = share(client, view="/demo/pairs/3/1", title="Kept")
+    with start(data=tmp_path / "data", stores=(tmp_path / "other",)) as client:
+        text = page(client, made["url"])
+    assert "can no longer be shown in place" in text
+    assert 'href="/demo/pairs/3/1"' in text
+    assert "have changed since it was shared" in text
+
+
+def test_several_models_are_a_choice(
+    start: Callable[..., Any], checkpoint: Path, store: Path, tmp_path: Path
+) -> None:
+    write_store(tmp_path / "other", checkpoint, name="other")
+    with start(stores=(tmp_path / "other", store)) as client:
+        text = page(client, "/")
+        assert re.findall(r'<option value="([^"]+)"', text) == ["other", "demo"]
+        assert "The demo is a small model" in text
+        response = client.get("/?q=cat&model=other", follow_redirects=False)
+        assert response.headers["location"] == "/other/search?q=cat"
+        assert client.get("/?q=cat&model=none", headers=HTML).status_code == 404
 
 
 def test_without_weights_stored_pages_stand_and_the_rest_says_so(

@@ -90,6 +90,8 @@ function show(dialog, made) {
   part(dialog, "[data-share-form]", HTMLFormElement).hidden = true;
   part(dialog, "[data-share-done]", HTMLElement).hidden = false;
   part(dialog, "#share-link", HTMLInputElement).select();
+  const expires = document.querySelector("[data-expires]");
+  if (expires) expires.textContent = "Shared: kept until the link is deleted.";
   announce("The link is ready.");
 }
 
