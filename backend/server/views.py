@@ -192,7 +192,7 @@ class Operation:
     path: str
     summary: str
     parameters: list[str]
-    """Names of the query and path parameters."""
+    """Names of the parameters that do not stand in the path."""
 
 
 @dataclass(frozen=True, kw_only=True)

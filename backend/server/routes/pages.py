@@ -366,7 +366,9 @@ def _operations(openapi: dict[str, Any], prefix: str) -> list[views.Operation]:
             method=method.upper(),
             path=path if path.startswith(prefix) else prefix + path,
             summary=operation.get("summary", ""),
-            parameters=[each["name"] for each in operation.get("parameters", [])],
+            parameters=[
+                each["name"] for each in operation.get("parameters", []) if each["in"] != "path"
+            ],
         )
         for path, methods in openapi.get("paths", {}).items()
         for method, operation in methods.items()
