@@ -22,6 +22,8 @@ export class Picture {
       const chosen = this.file.files?.[0];
       if (chosen) this.take(chosen, chosen.name);
     });
+    // The server judges what a picture is; one that this browser cannot show is only not previewed.
+    this.preview.addEventListener("error", () => (this.preview.hidden = true));
     this.#wireDrop();
     document.addEventListener("paste", (event) => {
       const pasted = [...(event.clipboardData?.files ?? [])].find((file) =>
