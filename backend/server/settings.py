@@ -18,7 +18,7 @@ MAX_PIXELS = 40_000_000
 MAX_ASPECT = 10
 """Longest side over shortest: the shorter side is scaled to the model's input, so the number of
 windows grows with this ratio (a 10,000 x 10 picture would become 384,000 x 384).  Up to 10 every
-model needs at most the segmenter's 128 windows."""
+model needs at most 58 of the segmenter's windows."""
 
 UPLOAD_LIFETIME = timedelta(days=1)
 """An upload that nobody shares is deleted after this long."""
