@@ -88,8 +88,6 @@ def test_pages_are_complete_without_scripts(open_context: OpenContext) -> None:
     page.get_by_label("Heatmaps").uncheck()
     expect(heatmap).to_be_hidden()
     expect(page.get_by_role("button", name="Share")).to_be_hidden()
-    page.goto("/demo/lab")
-    expect(page.get_by_text("which is off in this browser")).to_be_visible()
 
 
 def test_the_keyboard_alone_is_enough(page: Page) -> None:

@@ -17,7 +17,7 @@ SEGMENTATIONS = "**/api/v1/models/demo/segmentations"
 
 
 def enter(page: Page, *prompts: str) -> None:
-    field = page.get_by_label("What to look for")
+    field = page.get_by_label("What to look for", exact=True)
     for prompt in prompts:
         field.fill(prompt)
         field.press("Enter")
@@ -90,6 +90,19 @@ def test_a_result_is_an_address(page: Page, sample: bytes, open_context: OpenCon
     expect(again.locator("button.legend__class .legend__name")).to_have_text(["red"])
 
 
+def test_the_lab_works_without_scripts(sample: bytes, open_context: OpenContext) -> None:
+    page = open_context(java_script_enabled=False).new_page()
+    page.goto("/demo/lab?prompts=red")
+    page.get_by_label("Picture").set_input_files(
+        {"name": "scene.webp", "mimeType": "image/webp", "buffer": sample}
+    )
+    page.get_by_label("What to look for, separated by commas").fill("red, blue")
+    page.get_by_role("button", name="Segment").click()
+    expect(page).to_have_url(re.compile(r"/demo/lab\?segmentation=[\w-]+$"))
+    expect(page.get_by_alt_text(re.compile("^Mask: red .*, blue "))).to_be_visible()
+    expect(page.get_by_alt_text("Heatmap of blue")).to_be_visible()
+
+
 def test_one_class_can_be_seen_alone(page: Page, sample: bytes) -> None:
     page.goto("/demo/lab")
     upload(page, sample)
@@ -113,7 +126,7 @@ def test_prompts_by_keyboard(page: Page) -> None:
     page.goto("/demo/lab?prompts=red&prompts=blue")
     chips = page.get_by_role("list", name="Prompts").get_by_role("listitem")
     expect(chips).to_have_count(2)
-    field = page.get_by_label("What to look for")
+    field = page.get_by_label("What to look for", exact=True)
     field.focus()
     page.keyboard.type("green,yellow")
     page.keyboard.press("Enter")

@@ -238,6 +238,36 @@ def test_the_lab_restores_a_result(client: TestClient, segmentation: dict[str, A
     assert "<script>alert" not in response.text
 
 
+def test_the_plain_form_leads_to_the_result(client: TestClient) -> None:
+    response = client.post(
+        "/demo/lab",
+        files={"image": ("x.png", picture(), "image/png")},
+        data={"prompts": "cat, dog\n grass,", "background": "true"},
+        follow_redirects=False,
+    )
+    assert response.status_code == 303
+    text = html.unescape(page(client, response.headers["location"]))
+    assert re.findall(r'legend__name">([^<]+)<', text) == ["cat", "dog", "grass", "background"]
+
+
+@pytest.mark.parametrize(
+    ("content", "prompts", "said"),
+    [(b"words", "cat", "not an image"), (picture(), " , ", "at least one prompt")],
+)
+def test_the_plain_form_explains_on_a_page(
+    client: TestClient, content: bytes, prompts: str, said: str
+) -> None:
+    response = client.post(
+        "/demo/lab",
+        files={"image": ("x", content)},
+        data={"prompts": prompts},
+        headers=HTML,
+    )
+    assert response.status_code == 422
+    assert said in response.text
+    assert "<h1>" in response.text
+
+
 def test_a_result_belongs_to_its_model(client: TestClient, segmentation: dict[str, Any]) -> None:
     url = segmentation["url"].replace("/demo/", "/other/")
     assert client.get(url, headers=HTML).status_code == 404

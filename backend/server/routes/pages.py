@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Annotated, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, File, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from backend.server import charts, schemas, views
@@ -101,6 +101,23 @@ def lab(
 ) -> Response:
     """The lab, empty or with a result."""
     return render(request, lab_page(services, model, segmentation, prompts or [], background))
+
+
+@router.post("/{model}/lab")
+async def segment_without_scripts(
+    services: Served,
+    model: str,
+    image: Annotated[bytes, File()],
+    prompts: Annotated[str, Form()] = "",
+    background: Annotated[bool, Form()] = False,
+) -> Response:
+    """The lab's plain form: segments, and leads to the result's address.
+
+    ``prompts`` are separated by commas or lines.  With scripts the lab calls the API instead.
+    """
+    texts = [text for text in re.split(r"[,\n]", prompts) if text.strip()]
+    result = await services.segmentations.create(model, image, texts, background=background)
+    return RedirectResponse(result.url, status_code=303)
 
 
 def home_page(services: Services) -> views.HomePage:
