@@ -31,8 +31,8 @@ RECIPE: tuple[Phase, ...] = (
     Phase(64, 500, 128, Style((0.6, 1.0), 15.0, 0.25), crowd_every=0, density=0.25),
     Phase(64, 450, 128, Style((0.5, 1.2), 25.0, 0.4), crowd_every=3, density=0.5),
     Phase(96, 350, 128, Style((0.45, 1.4), 30.0, 0.4), crowd_every=3, density=2.0),
-    Phase(128, 400, 128, Style((0.4, 1.7), 30.0, 0.4), crowd_every=2, density=3.0),
-    Phase(256, 400, 48, Style((0.4, 0.97), 30.0, 0.4), crowd_every=2, density=3.0),
+    Phase(128, 385, 128, Style((0.4, 1.7), 30.0, 0.4), crowd_every=2, density=3.0),
+    Phase(256, 850, 48, Style((0.4, 0.97), 30.0, 0.4), crowd_every=2, density=3.0),
 )
 
 PEAK_RATE = 2e-3
