@@ -52,6 +52,10 @@ MAX_WINDOWS = 100
 """Windows of one picture.  An elongated picture that would need more is scaled to a shorter side of
 one native input; one more than 50 times as long as it is wide is refused."""
 
+LABEL_SIDE = 2048
+"""Pixels a side at which the mask is decided, 64 times as fine as the cells it comes from; a larger
+picture's mask repeats them."""
+
 BACKGROUND = 255
 
 
@@ -213,16 +217,23 @@ def _labels(
 ) -> Tensor:
     """Place of the largest upsampled logit; 255 where none is positive and there is background.
 
-    Class by class, since all of them at the size of a large photograph would fill the memory.
+    Class by class, and decided on at most LABEL_SIDE pixels a side: all classes at the size of a
+    large photograph would fill the memory.
     """
+    shrink = min(1.0, LABEL_SIDE / max(height, width))
+    rows, columns = max(1, round(height * shrink)), max(1, round(width * shrink))
     floor = 0.0 if background else -torch.inf
-    best = torch.full((height, width), floor, device=logits.device)
-    labels = torch.full((height, width), BACKGROUND, dtype=torch.uint8, device=logits.device)
+    best = torch.full((rows, columns), floor, device=logits.device)
+    labels = torch.full((rows, columns), BACKGROUND, dtype=torch.uint8, device=logits.device)
     for place, cells in enumerate(logits):
         upsampled = F.interpolate(
-            cells[None, None], size=(height, width), mode="bilinear", align_corners=False
+            cells[None, None], size=(rows, columns), mode="bilinear", align_corners=False
         )[0, 0]
         better = upsampled > best
         best = torch.where(better, upsampled, best)
         labels[better] = place
-    return labels
+    if (rows, columns) == (height, width):
+        return labels
+    row = torch.arange(height, device=labels.device) * rows // height
+    column = torch.arange(width, device=labels.device) * columns // width
+    return labels[row[:, None], column]

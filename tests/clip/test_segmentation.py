@@ -104,6 +104,18 @@ def test_labels_take_the_largest_upsampled_logit() -> None:
     assert torch.equal(found, expected)
 
 
+def test_masks_of_large_pictures_are_decided_on_fewer_pixels() -> None:
+    logits = torch.randn(2, 6, 9)
+    found = _labels(logits, height=2000, width=3000, background=True)
+    small = _labels(logits, height=round(2000 * 2048 / 3000), width=2048, background=True)
+    assert found.shape == (2000, 3000)
+    assert found[0, 0] == small[0, 0]
+    assert found[-1, -1] == small[-1, -1]
+    for label in (0, 1, 255):
+        share = float((found == label).float().mean())
+        assert share == pytest.approx(float((small == label).float().mean()), abs=2e-3)
+
+
 def test_prompts_are_needed_and_counted(segmenter: Segmenter) -> None:
     for prompts in ([], ["x"] * 255):
         with pytest.raises(ValueError, match="between 1 and 254 prompts"):
