@@ -140,3 +140,13 @@ def test_the_card_tells_the_worlds_size_and_has_room_for_the_figures() -> None:
     for task in report.TASKS:
         assert f"<!-- figures: {task} -->" in text
         assert f"<!-- end: {task} -->" in text
+
+
+@pytest.mark.slow
+def test_the_shipped_model_knows_its_world() -> None:
+    from backend.clip import load_model
+
+    metrics = classification(load_model("demo", device="cpu"), seed=5, count=96)
+    assert metrics["top1"] > 0.8
+    assert metrics["top5"] > 0.95
+    assert metrics["average_precision"] > 0.15
