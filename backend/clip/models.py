@@ -28,6 +28,7 @@ from backend.clip.checkpoints import (
     tag_needs_quickgelu,
 )
 from backend.clip.errors import ModelError
+from backend.clip.folding import fold_batch_norms
 from backend.clip.text import PLAIN_TEMPLATES, TextEncoder
 from backend.pairs.coefficients import (
     embedding_from_coefficients,
@@ -80,7 +81,10 @@ class Decomposition:
 
 
 class ClipResNet:
-    """A CLIP whose image tower is a ModifiedResNet, and the exact decomposition of its pool."""
+    """A CLIP whose image tower is a ModifiedResNet, and the exact decomposition of its pool.
+
+    Takes ``model`` over: it moves to ``device``, and its batch normalisation is folded.
+    """
 
     def __init__(
         self, model: CLIP, identity: ModelIdentity, preprocessing: PreprocessCfg, device: str
@@ -89,6 +93,7 @@ class ClipResNet:
         self.preprocessing = preprocessing
         self.device = torch.device(device)
         self.model = model.to(self.device).eval().requires_grad_(False)
+        fold_batch_norms(self.model.visual)
         self._transform = image_transform_v2(preprocessing, is_train=False)
         pool = self.model.visual.attnpool
         self.factors = pool_factors(pool)
