@@ -49,6 +49,13 @@ NULL_SEED = 0
 NULL_THRESHOLD = 95.0
 """Percentile of the best pair below which the model may not know a text."""
 
+EXAMPLE_SAMPLE = 500
+"""Vocabulary words that may become examples: as many texts against all pairs, 6 G multiply-adds for
+RN50x16, once."""
+
+WORDS_AT_ONCE = 50
+"""Texts whose similarities to all pairs are held at a time: 30 MB for RN50x16."""
+
 SUMMARY_WORDS = 3
 SUMMARY_THUMBNAILS = 3
 EXEMPLARS_SHOWN = {"top": TOP_SHOWN, "bottom": BOTTOM_SHOWN}
@@ -151,6 +158,36 @@ class OpenStore:
                 break
         return chosen
 
+    @cached_property
+    def example_words(self) -> list[str]:
+        """Vocabulary words that a strong pair points at most exactly: each is sure to find one.
+
+        From a fixed sample of the vocabulary; no two share a word ("blue dove", "blue spoon").
+        """
+        words = np.arange(len(self.store.vocabulary))
+        if len(words) > EXAMPLE_SAMPLE:
+            words = np.random.default_rng(NULL_SEED).choice(words, EXAMPLE_SAMPLE, replace=False)
+        percentile = torch.from_numpy(np.array(self.store.statistics["norm_percentile"]))
+        weak = percentile < CLEAR_PERCENTILE
+        texts = centre(self.vocabulary_embeddings[torch.from_numpy(words)], self.text_mean)
+        best = torch.cat(
+            [
+                pair_similarity(texts[start : start + WORDS_AT_ONCE], self.factors, self.scale)
+                .masked_fill(weak, -torch.inf)
+                .amax(dim=(1, 2))
+                for start in range(0, len(texts), WORDS_AT_ONCE)
+            ]
+        )
+        chosen: list[str] = []
+        seen: set[str] = set()
+        for place in best.argsort(descending=True, stable=True).tolist():
+            word = self.store.vocabulary[words[place]]
+            parts = set(word.casefold().split())
+            if len(chosen) < EXAMPLE_WORDS and not parts & seen:
+                chosen.append(word)
+                seen |= parts
+        return chosen
+
     def top_places(
         self, scores: Float[Tensor, "head neuron"], wanted: int
     ) -> list[tuple[int, int, float]]:
@@ -225,7 +262,7 @@ class Catalog:
             unreadable_images=len(manifest.dataset.unreadable),
             strongest=[self._pair_summary(opened, n, h) for h, n in strongest],
             clearest=[self._pair_summary(opened, n, h) for n, h in opened.clearest],
-            example_words=_example_words(opened),
+            example_words=opened.example_words,
         )
 
     def pair(self, name: str, neuron: int, head: int) -> schemas.Pair:
@@ -451,12 +488,6 @@ def _histogram(opened: OpenStore, neuron: int, head: int, sign: int) -> schemas.
     if sign < 0:
         edges, counts = -edges[::-1], counts[::-1]
     return schemas.Histogram(edges=edges.tolist(), counts=counts.tolist())
-
-
-def _example_words(opened: OpenStore) -> list[str]:
-    """First words of the clearest pairs: they are sure to find something."""
-    words = [_words(opened, neuron, head)[:1] for neuron, head in opened.clearest]
-    return [first[0].word for first in words if first and first[0].weight > 0][:EXAMPLE_WORDS]
 
 
 def _heatmap_scale(store: Store, neuron: int, head: int) -> float | None:
