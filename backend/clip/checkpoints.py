@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -45,8 +46,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         if path.suffix == ".safetensors":
             return _from_mapping(load_file(path), path)
         if _is_torchscript(path):
-            archive = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
-            return Checkpoint(_clean(archive.state_dict()), from_openai=True)
+            return Checkpoint(_clean(_read_archive(path)), from_openai=True)
         return _from_mapping(torch.load(path, map_location="cpu", weights_only=True), path)
     except ModelError:
         raise
@@ -105,6 +105,16 @@ def fingerprint(weights: Mapping[str, Tensor]) -> str:
         digest.update(f"{name}:{tuple(values.shape)};".encode())
         digest.update(values.numpy().reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
+
+
+def _read_archive(path: Path) -> dict[str, Tensor]:
+    """State dict of a TorchScript archive; none of its code is called."""
+    with warnings.catch_warnings():
+        # torch deprecates the format, in which OpenAI's weights nevertheless are.
+        warnings.simplefilter("ignore", FutureWarning)
+        archive = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+    weights: dict[str, Tensor] = archive.state_dict()
+    return weights
 
 
 def _from_mapping(loaded: object, path: Path) -> Checkpoint:

@@ -23,7 +23,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,22 @@ def train(settings: TrainingSettings, *, report: Reporter | None = None) -> Path
     of JSON for each report to ``settings.log``. `report` is called with (step, steps, figures).
     Raises ValueError for a checkpoint of another run, and where the loss is no longer a number.
     """
-    torch.set_flush_denormal(True)  # tiny numbers are slow on a CPU, and mean nothing here
+    with _denormals_flushed():
+        _run(settings, report)
+    return settings.out
+
+
+@contextmanager
+def _denormals_flushed() -> Iterator[None]:
+    """Tiny numbers are slow on a CPU, and mean nothing to training; other code may need them."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
+def _run(settings: TrainingSettings, report: Reporter | None) -> None:
     config = read_config()
     schedule = Schedule(settings.phases)
     trainee = new_trainee(settings.seed)
@@ -112,7 +128,6 @@ def train(settings: TrainingSettings, *, report: Reporter | None = None) -> Path
             save_weights(trainee, settings.out)
         if done % settings.checkpoint_every == 0 or last:
             save_checkpoint(settings.checkpoint, trainee, optimizer, seed=settings.seed, step=done)
-    return settings.out
 
 
 def learn(

@@ -49,7 +49,7 @@ ARGUMENTS = [
 """Chromium's own requests to its maker are off, so that every request seen is a page's."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
