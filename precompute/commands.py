@@ -24,8 +24,8 @@ from precompute.stages.vocabulary import read_vocabulary
 
 DEMO_IMAGES = 1000
 DEMO_SEED = 0
-DEMO_ATOMS = 32
-"""The demo's vocabulary is small and its heads are 64 wide: more words would fit anything."""
+DEMO_ATOMS = 16
+"""The demo's vocabulary is small and its heads are 64 wide: many words would fit anything."""
 
 DEMO_STORE = Path("stores/demo")
 

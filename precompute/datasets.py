@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from PIL import Image
@@ -105,34 +104,31 @@ class ImageFolder:
 
 
 class DemoScenes:
-    """Unseen scenes of the demo world, made as they are needed."""
+    """Unseen scenes of the demo world, made when they are first needed and kept: 0.2 MB each."""
 
     name = "demo world"
 
     def __init__(self, count: int, *, seed: int, size: int) -> None:
-        self._count, self._seed, self._size = count, seed, size
+        self._count = count
+        self._unmade = batches(seed, count, size=size)
+        self._made: list[Image.Image] = []
 
     def __len__(self) -> int:
         return self._count
 
+    def _picture(self, number: int) -> Image.Image:
+        while len(self._made) <= number:
+            self._made += [Image.fromarray(scene.numpy()) for scene in next(self._unmade).images]
+        return self._made[number]
+
     def blocks(
         self, preprocess: Preprocess, *, size: int, numbers: list[int] | None = None
     ) -> Iterator[ImageBlock]:
-        wanted = set(range(self._count)) if numbers is None else set(numbers)
-        pixels: list[Tensor] = []
-        held: list[int] = []
-        number = 0
-        for batch in batches(self._seed, self._count, size=self._size):
-            for picture in batch.images:
-                if number in wanted:
-                    pixels.append(preprocess(Image.fromarray(np.asarray(picture))))
-                    held.append(number)
-                number += 1
-                if len(held) == size:
-                    yield ImageBlock(torch.stack(pixels), held, [])
-                    pixels, held = [], []
-        if held:
-            yield ImageBlock(torch.stack(pixels), held, [])
+        wanted = list(range(self._count)) if numbers is None else numbers
+        for start in range(0, len(wanted), size):
+            part = wanted[start : start + size]
+            pixels = torch.stack([preprocess(self._picture(number)) for number in part])
+            yield ImageBlock(pixels, part, [])
 
 
 def _read(path: Path, preprocess: Preprocess) -> Tensor | None:

@@ -201,7 +201,7 @@ def _block_statistics(
     images: Int[Tensor, " image"],
     edges: Float[Tensor, "head neuron edge"],
 ) -> PairStatistics:
-    """All-at-once statistics of one block."""
+    """All-at-once statistics of one block, to be merged into a stream."""
     block = PairStatistics.empty(edges)
     exact = coefficients.double()
     block.count = coefficients.shape[0]
@@ -210,8 +210,9 @@ def _block_statistics(
     block.comoment = deviation @ deviation.transpose(1, 2)
     block.histogram = _histogram(coefficients, edges)
     values = coefficients.float().permute(1, 2, 0)
-    block.high_keys = _largest(_encode(values, images))
-    block.low_keys = _largest(_encode(-values, images))
+    # Neither sorted nor cut: that is done once, when the block is merged.
+    block.high_keys = _encode(values, images)
+    block.low_keys = _encode(-values, images)
     return block
 
 
