@@ -30,11 +30,18 @@ SHOWN_DIGITS = 12
 
 
 def engine_for(stores: list[Store], settings: Settings) -> Engine[ClipResNet]:
-    """An engine that will load the models of ``stores``; stores of the same weights share one."""
+    """An engine that will load the models of ``stores``; stores of the same weights share one.
+
+    A checkpoint holds one model.  With stores of several, those that it does not fit load the
+    weights that their own tag names.
+    """
+    several = len({_key(store) for store in stores}) > 1
+    sources: list[Path | None] = [settings.checkpoint]
+    if several and settings.checkpoint is not None:
+        sources.append(None)
     loaders: dict[str, Callable[[], ClipResNet]] = {}
     for store in stores if settings.live else []:
-        key = store.manifest.model.weights_sha256
-        loaders.setdefault(key, _loader(store, settings.checkpoint, settings.device))
+        loaders.setdefault(_key(store), _loader(store, sources, settings.device))
     return Engine(
         loaders,
         queue_bound=settings.queue_bound,
@@ -76,37 +83,53 @@ def _key(store: Store) -> str:
     return str(store.manifest.model.weights_sha256)
 
 
-def _loader(store: Store, checkpoint: Path | None, device: str) -> Callable[[], ClipResNet]:
-    """Loads the model of ``store``; what it raises is shown to visitors, so it names no path."""
-    wanted = store.manifest.model
+def _loader(store: Store, sources: list[Path | None], device: str) -> Callable[[], ClipResNet]:
+    """Loads the model of ``store`` from the first of ``sources`` that holds its weights.
+
+    A source is a checkpoint, or ``None`` for where the store's own tag leads.  What it raises is
+    shown to visitors, so it names no path.
+    """
 
     def load() -> ClipResNet:
-        # late: importing open_clip takes seconds, during which stored pages are already served
-        from backend.clip import ModelError, load_model
-
-        try:
-            model = load_model(
-                wanted.architecture, wanted.pretrained, checkpoint=checkpoint, device=device
-            )
-        except ModelError as exc:
-            log.error("the model of store %s is unavailable: %s", store.name, exc)
-            raise LoadError(
-                f"The weights of {wanted.architecture} could not be loaded, so uploads and free "
-                "text cannot be answered; the server's log has the reason."
-            ) from exc
-        found = model.identity.weights_sha256
-        if found != wanted.weights_sha256:
-            message = (
-                f"The weights at hand ({found[:SHOWN_DIGITS]}…) are not those that the store "
-                f"{store.name} was made with ({wanted.weights_sha256[:SHOWN_DIGITS]}…), so uploads "
-                "and free text cannot be answered."
-            )
-            log.error("%s", message)
-            raise LoadError(message)
-        _warm_up(model)
-        return model
+        for place, source in enumerate(sources, start=1):
+            try:
+                model = _load(store, source, device)
+            except LoadError as exc:
+                if place == len(sources):
+                    log.error("%s", exc)
+                    raise
+                log.info("%s", exc)
+            else:
+                _warm_up(model)
+                return model
+        raise AssertionError("a store has at least one source of weights")
 
     return load
+
+
+def _load(store: Store, checkpoint: Path | None, device: str) -> ClipResNet:
+    # late: importing open_clip takes seconds, during which stored pages are already served
+    from backend.clip import ModelError, load_model
+
+    wanted = store.manifest.model
+    try:
+        model = load_model(
+            wanted.architecture, wanted.pretrained, checkpoint=checkpoint, device=device
+        )
+    except ModelError as exc:
+        log.warning("the weights of store %s: %s", store.name, exc)
+        raise LoadError(
+            f"The weights of {wanted.architecture} could not be loaded, so uploads and free "
+            "text cannot be answered; the server's log has the reason."
+        ) from exc
+    found = model.identity.weights_sha256
+    if found != wanted.weights_sha256:
+        raise LoadError(
+            f"The weights at hand ({found[:SHOWN_DIGITS]}…) are not those that the store "
+            f"{store.name} was made with ({wanted.weights_sha256[:SHOWN_DIGITS]}…), so uploads "
+            "and free text cannot be answered."
+        )
+    return model
 
 
 def _warm_up(model: ClipResNet) -> None:

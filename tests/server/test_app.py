@@ -12,6 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 import backend.clip
+from backend.clip.models import DEMO_WEIGHTS
 from backend.server.app import create_app
 from backend.server.engine import Engine
 from backend.server.settings import Settings
@@ -361,3 +362,14 @@ def test_two_stores_of_the_same_weights_share_a_model(
         assert client.get(f"{API}/models/second/images/3.webp").status_code == 404
         assert client.get(f"{API}/models/second/pairs/3/4/heatmaps/3.png").status_code == 404
         assert client.get("/second/pairs/3/4").status_code == 200
+
+
+def test_a_checkpoint_is_for_the_store_that_it_fits(
+    start: Start, store: Path, tmp_path: Path
+) -> None:
+    """The other store loads what its own tag names."""
+    shipped = tmp_path / "shipped"
+    write_store(shipped, DEMO_WEIGHTS, name="shipped")
+    with start(stores=(store, shipped)) as client:
+        live = {m["name"]: m["live"] for m in client.get(f"{API}/models").json()["models"]}
+    assert live == {"demo": "ready", "shipped": "ready"}
