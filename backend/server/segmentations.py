@@ -25,7 +25,8 @@ from backend.server import heatmaps, schemas, uploads
 from backend.server.engine import BusyError, DeadlineError, Engine
 from backend.server.errors import ApiError, invalid, not_found
 from backend.server.files import clear_leftovers, folder_bytes, remove_folder, write_folder
-from backend.server.queries import Catalog, OpenStore
+from backend.server.open_store import OpenStore
+from backend.server.queries import Catalog
 from backend.server.settings import Settings
 from backend.server.text import check_text
 from backend.server.urls import Urls

@@ -1,0 +1,165 @@
+"""One open store with what its queries need at hand."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from backend.pairs.factors import Factors, write_norms
+from backend.pairs.similarity import centre, orientation_scale, pair_similarity
+from backend.store import Store
+
+if TYPE_CHECKING:
+    from backend.clip import ClipResNet
+    from backend.clip.segmentation import Segmenter
+
+NULL_WORDS = 2000
+"""Vocabulary words that a text's similarity is compared with: 100 results cost 100 x 2,000 x d_out
+multiply-adds, some 10 ms at d_out = 768."""
+
+NULL_SEED = 0
+"""The sample of words is the same in every process."""
+
+EXAMPLE_SAMPLE = 500
+"""Vocabulary words that may become examples: as many texts against all pairs, 6 G multiply-adds for
+RN50x16, once."""
+
+WORDS_AT_ONCE = 50
+"""Texts whose similarities to all pairs are held at a time: 30 MB for RN50x16."""
+
+EXAMPLE_WORDS = 8
+
+FEATURED = 12
+"""Strongest and clearest pairs on a model's page."""
+
+CLEAR_PERCENTILE = 90.0
+"""A pair is strong enough to be called clear from this percentile of the norm."""
+
+
+class OpenStore:
+    """One store with what its queries need at hand: a few arrays as big as one map of pairs."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.model_key: str = store.manifest.model.weights_sha256
+        arrays = {name: torch.from_numpy(np.array(a)) for name, a in store.factors.items()}
+        self.factors = Factors(
+            value=arrays["value"],
+            output=arrays["output"],
+            value_bias=arrays["value_bias"],
+            output_bias=arrays["output_bias"],
+        )
+        self.sign = torch.from_numpy(np.array(store.statistics["sign"])).float()
+        self.norm: Float[np.ndarray, "head neuron"] = np.array(store.statistics["norm"])
+        self.scale = orientation_scale(self.sign, write_norms(self.factors))
+        self.vocabulary_embeddings = torch.from_numpy(np.array(store.vocabulary_embeddings))
+        self.text_mean = self.vocabulary_embeddings.mean(dim=0)
+        self._segmenter: Segmenter | None = None
+
+    @property
+    def n_heads(self) -> int:
+        return self.factors.n_heads
+
+    @property
+    def n_neurons(self) -> int:
+        return self.factors.n_neurons
+
+    def segmenter(self, model: ClipResNet) -> Segmenter:
+        """Made at the first picture and kept; call it on the device's thread."""
+        from backend.clip.segmentation import Segmenter  # late: importing open_clip takes seconds
+
+        if self._segmenter is None:
+            self._segmenter = Segmenter(
+                model,
+                templates=self.store.manifest.templates,
+                vocabulary=self.vocabulary_embeddings,
+                sign=self.sign,
+            )
+        return self._segmenter
+
+    @cached_property
+    def null_words(self) -> Float[Tensor, "word d_out"]:
+        """The fixed sample of centred unit words that texts are compared with."""
+        words = self.vocabulary_embeddings
+        if len(words) > NULL_WORDS:
+            chosen = np.random.default_rng(NULL_SEED).choice(len(words), NULL_WORDS, replace=False)
+            words = words[torch.from_numpy(np.sort(chosen))]
+        return centre(words, self.text_mean)
+
+    @cached_property
+    def by_norm(self) -> Int[np.ndarray, " pair"]:
+        """Flat places (head * neurons + neuron) of all pairs, the largest norm first."""
+        return np.argsort(-self.norm.ravel(), kind="stable")
+
+    @cached_property
+    def clearest(self) -> list[tuple[int, int]]:
+        """(neuron, head) of strong pairs to begin with, most monosemantic first.
+
+        Their first words and their top images are distinct, so that they show different things.
+        Pairs that point towards their first word come before those that point away from it.
+        """
+        statistics = self.store.statistics
+        clarity = np.nan_to_num(np.array(statistics["monosemanticity"]), nan=-1.0).ravel()
+        strong = np.array(statistics["norm_percentile"]).ravel() >= CLEAR_PERCENTILE
+        order = np.argsort(np.where(strong, -clarity, np.inf), kind="stable")[: int(strong.sum())]
+        away = self.store.explanations["weights"][..., 0].ravel()[order] < 0
+        chosen: list[tuple[int, int]] = []
+        words: set[int] = set()
+        images: set[int] = set()
+        for place in order[np.argsort(away, kind="stable")]:
+            head, neuron = divmod(int(place), self.n_neurons)
+            word = int(self.store.explanations["word_ids"][head, neuron, 0])
+            image = int(self.store.statistics["top_images"][head, neuron, 0])
+            if word in words or image in images:
+                continue
+            words.add(word)
+            images.add(image)
+            chosen.append((neuron, head))
+            if len(chosen) == FEATURED:
+                break
+        return chosen
+
+    @cached_property
+    def example_words(self) -> list[str]:
+        """Vocabulary words that a strong pair points at most exactly: each is sure to find one.
+
+        From a fixed sample of the vocabulary; no two share a word ("blue dove", "blue spoon").
+        """
+        words = np.arange(len(self.store.vocabulary))
+        if len(words) > EXAMPLE_SAMPLE:
+            words = np.random.default_rng(NULL_SEED).choice(words, EXAMPLE_SAMPLE, replace=False)
+        percentile = torch.from_numpy(np.array(self.store.statistics["norm_percentile"]))
+        weak = percentile < CLEAR_PERCENTILE
+        texts = centre(self.vocabulary_embeddings[torch.from_numpy(words)], self.text_mean)
+        best = torch.cat(
+            [
+                pair_similarity(texts[start : start + WORDS_AT_ONCE], self.factors, self.scale)
+                .masked_fill(weak, -torch.inf)
+                .amax(dim=(1, 2))
+                for start in range(0, len(texts), WORDS_AT_ONCE)
+            ]
+        )
+        chosen: list[str] = []
+        seen: set[str] = set()
+        for place in best.argsort(descending=True, stable=True).tolist():
+            word = self.store.vocabulary[words[place]]
+            parts = set(word.casefold().split())
+            if len(chosen) < EXAMPLE_WORDS and not parts & seen:
+                chosen.append(word)
+                seen |= parts
+        return chosen
+
+    def top_places(
+        self, scores: Float[Tensor, "head neuron"], wanted: int
+    ) -> list[tuple[int, int, float]]:
+        """(neuron, head, score) of the largest scores, largest first."""
+        best = scores.flatten().topk(min(wanted, scores.numel()))
+        return [
+            (place % self.n_neurons, place // self.n_neurons, score)
+            for place, score in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        ]
