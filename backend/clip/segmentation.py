@@ -103,7 +103,7 @@ class Segmenter:
         self._null = centre(words[sample[:NULL_WORDS].to(words.device)], self._mean)
         norms = write_norms(model.factors)
         self._scale = orientation_scale(sign.to(model.device, norms.dtype), norms)
-        self._null_mask = self._mask(self._null)
+        self._null_mask = top_pairs(self._similarity(self._null), share=share)
 
     @torch.inference_mode()
     def segment(
@@ -118,27 +118,24 @@ class Segmenter:
             raise ValueError(
                 f"between 1 and {BACKGROUND - 1} prompts are needed, got {len(prompts)}"
             )
-        texts = centre(
-            self.model.embed_texts(prompts, self._templates).to(self._mean.device), self._mean
-        )
-        mask = self._mask(texts)
+        texts = centre(self.model.embed_texts(prompts, self._templates), self._mean)
+        similarity = self._similarity(texts)
+        known = self._known(similarity)
+        mask = top_pairs(similarity, share=self._share)
         if background:
             texts = torch.cat([texts, self._null])
             mask = torch.cat([mask, self._null_mask])
         logits = self._grid_logits(image, texts, mask)
-        known = self._known(texts[: len(prompts)])
         classes = logits[: len(prompts)]
         if background:
             classes = classes - logits[len(prompts) :].quantile(BACKGROUND_QUANTILE, dim=0)
         labels = _labels(classes, height=image.height, width=image.width, background=background)
         return SegmentationMaps(classes.cpu().numpy(), labels.cpu().numpy(), known)
 
-    def _mask(self, texts: Float[Tensor, "text d_out"]) -> Bool[Tensor, "text head neuron"]:
-        similarity = pair_similarity(texts, self.model.factors, self._scale)
-        return top_pairs(similarity, share=self._share)
+    def _similarity(self, texts: Float[Tensor, "text d_out"]) -> Float[Tensor, "text head neuron"]:
+        return pair_similarity(texts, self.model.factors, self._scale)
 
-    def _known(self, texts: Float[Tensor, "text d_out"]) -> list[bool]:
-        similarity = pair_similarity(texts, self.model.factors, self._scale)
+    def _known(self, similarity: Float[Tensor, "text head neuron"]) -> list[bool]:
         best, place = similarity.flatten(1).max(dim=1)
         neurons = self.model.factors.n_neurons
         directions = oriented_directions(
