@@ -16,6 +16,7 @@ from rich.progress import (
 )
 
 from precompute.demo_world.images import write_images
+from precompute.errors import InputError
 
 
 def demo_images(
@@ -30,9 +31,10 @@ def demo_images(
     """Write seeded scenes of the demo world, with masks and labels."""
     try:
         labels = write_images(out, count=count, seed=seed, objects=objects, size=size)
-    except (ValueError, OSError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from None
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    except OSError as error:
+        raise InputError(f"{out} cannot be written: {error.strerror}") from error
     typer.echo(f"{count} scenes written, described in {labels}")
 
 
@@ -78,6 +80,5 @@ def demo_train(
         try:
             train(settings, report=report)
         except (ValueError, OSError) as error:
-            typer.echo(str(error), err=True)
-            raise typer.Exit(2) from None
+            raise InputError(str(error)) from error
     typer.echo(f"Weights written to {out}")

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from backend.clip import ModelError
 from backend.clip.models import DEMO_FOLDER
+from precompute.errors import InputError
 from precompute.evaluation.report import TASKS, flatten, write_into_card
 from precompute.evaluation.report import evaluate as run
 
@@ -33,9 +33,8 @@ def evaluate(
         report = run(task, model=model, dataset=dataset, seed=seed, count=count, device=device)
         if write_card:
             write_into_card(Path(CARD), report)
-    except (ValueError, ModelError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from None
+    except ValueError as error:
+        raise InputError(str(error)) from error
     if as_json:
         typer.echo(json.dumps(report.as_dict()))
         return

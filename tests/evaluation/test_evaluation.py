@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from precompute.demo_world.layout import CLASSIFICATION
 from precompute.demo_world.scenes import batches
 from precompute.demo_world.vocabulary import lexicon
+from precompute.errors import InputError
 from precompute.evaluation import commands, report
 from precompute.evaluation.classification import average_precision, classification
 
@@ -130,8 +131,8 @@ def test_the_command_prints_the_contracts_json(monkeypatch: pytest.MonkeyPatch) 
     assert list(data) == ["task", "model", "dataset", "seed", "count", "metrics"]
     assert set(data["metrics"]) == {"top1", "top5", "average_precision"}
     failed = CliRunner().invoke(app, ["nonsense"])
-    assert failed.exit_code == 2
-    assert "Unknown task" in failed.stderr
+    assert isinstance(failed.exception, InputError)
+    assert "Unknown task" in str(failed.exception)
 
 
 def test_the_card_tells_the_worlds_size_and_has_room_for_the_figures() -> None:
