@@ -14,12 +14,15 @@ from backend.clip.models import demo_fingerprint
 from backend.clip.text import IMAGENET_TEMPLATES, PLAIN_TEMPLATES
 from backend.server.commands import serve
 from backend.store import Manifest, StoreError, open_store
+from backend.store.format import MANIFEST, VOCABULARY
+from backend.store.writer import SCRATCH
 from precompute.datasets import DemoScenes, ImageFolder, ImageSet
 from precompute.demo_world.vocabulary import TEMPLATES as DEMO_TEMPLATES
 from precompute.demo_world.vocabulary import vocabulary as demo_vocabulary
 from precompute.errors import InputError
-from precompute.job import ATOMS, Job, Parameters, run
+from precompute.job import ATOMS, Job, Parameters, can_resume, run
 from precompute.progress import Progress
+from precompute.scratch import JOB
 from precompute.stages.vocabulary import read_vocabulary
 
 DEMO_IMAGES = 1000
@@ -58,6 +61,10 @@ def precompute(
     no_exemplars: Annotated[
         bool, typer.Option("--no-exemplars", help="Keep no pictures in the store.")
     ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Take up what was interrupted; a new folder is begun."),
+    ] = False,
     device: Device = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
 ) -> None:
@@ -79,6 +86,7 @@ def precompute(
         name=name,
         exemplars=not no_exemplars,
         parameters=Parameters(atoms=atoms or (DEMO_ATOMS if is_demo else ATOMS)),
+        resume=resume,
     )
     manifest = run(job, Progress(quiet=quiet))
     typer.echo(_summary(out, manifest))
@@ -98,7 +106,6 @@ def demo(
     """Serve the demo model, computing its store first unless a current one is there."""
     if not _is_current(store):
         typer.echo(f"Computing the demo's store in {store} (once, about a minute)")
-        _remove_store(store)
         clip = load_model(DEMO, device=device)
         job = Job(
             model=clip,
@@ -107,7 +114,10 @@ def demo(
             templates=list(DEMO_TEMPLATES),
             out=store,
             parameters=Parameters(atoms=DEMO_ATOMS),
+            resume=True,
         )
+        if not can_resume(job):
+            _remove_store(store)
         typer.echo(_summary(store, run(job, Progress())))
     serve([store], host=host, port=port, device=device, data=data)
 
@@ -144,7 +154,9 @@ def _is_current(store: Path) -> bool:
 def _remove_store(store: Path) -> None:
     """Removes an outdated or unfinished demo store, and nothing that is no store."""
     if store.is_dir() and (
-        (store / "manifest.json").exists() or (store / "vocabulary.txt").exists()
+        (store / MANIFEST).exists()
+        or (store / VOCABULARY).exists()
+        or (store / SCRATCH / JOB).exists()
     ):
         shutil.rmtree(store)
 

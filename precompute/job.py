@@ -1,29 +1,25 @@
-"""The offline job: model + images + vocabulary -> store."""
+"""The offline job: model + images + vocabulary -> store, as a list of stages."""
 
 from __future__ import annotations
 
 import importlib.metadata
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from backend.clip import DEMO, ClipResNet
+from backend.clip import ClipResNet
 from backend.pairs.factors import write_norms
-from backend.pairs.statistics import RANKS, OrientedStatistics, monosemanticity, orient, percentiles
-from backend.store import Manifest, StoreWriter
+from backend.pairs.statistics import OrientedStatistics, monosemanticity, orient, percentiles
+from backend.store import Manifest, StoreWriter, open_store
 from backend.store.format import (
     BOTTOM_SHOWN,
     EMBEDDINGS,
     EXPLANATIONS,
     FACTORS,
+    MANIFEST,
     MAPS,
     STATISTICS,
     THUMBNAILS,
@@ -32,132 +28,193 @@ from backend.store.format import (
     DatasetRecord,
     ModelRecord,
     check_name,
-    slug,
 )
-from precompute.datasets import ImageSet
+from backend.store.writer import SCRATCH
 from precompute.errors import InputError
 from precompute.progress import Progress
-from precompute.stages.collect import Collected, collect, statistics_arrays
+from precompute.scratch import Scratch, differences, refuse_another
+from precompute.stages.collect import Collected, statistics_arrays
 from precompute.stages.exemplars import exemplar_maps, thumbnails
-from precompute.stages.explain import SIGNALS_AT_ONCE, Explanations, cosine_steps, explain
+from precompute.stages.explain import Explanations, explain
 from precompute.stages.vocabulary import embed_vocabulary
+from precompute.work import ATOMS, Job, Parameters, Stage, Work
 
-IMAGES_AT_ONCE = 32
-HISTOGRAM_BINS = 32
-ATOMS = 64
-
-
-@dataclass(frozen=True)
-class Parameters:
-    """Everything that the numbers of a store depend on beside model, images and vocabulary."""
-
-    atoms: int = ATOMS
-    ranks: int = RANKS
-    histogram_bins: int = HISTOGRAM_BINS
-    images_at_once: int = IMAGES_AT_ONCE
-    signals_at_once: int = SIGNALS_AT_ONCE
-    threads: int = field(default_factory=torch.get_num_threads)
-
-    def recorded(self) -> dict[str, Any]:
-        return {**asdict(self), "cosine_steps": cosine_steps(self.atoms)}
-
-
-@dataclass(frozen=True)
-class Job:
-    """One run of the offline job.
-
-    Attributes:
-        name: address slug; None for model-tag-dataset, or ``demo`` for the demo model.
-        exemplars: False leaves thumbnails and maps out, for images that may not be shown.
-    """
-
-    model: ClipResNet
-    images: ImageSet
-    vocabulary: list[str]
-    templates: list[str]
-    out: Path
-    name: str | None = None
-    exemplars: bool = True
-    parameters: Parameters = field(default_factory=Parameters)
-
-    def slug(self) -> str:
-        identity = self.model.identity
-        if self.name is not None:
-            return self.name
-        if identity.architecture == DEMO:
-            return DEMO
-        return slug(identity.architecture, identity.pretrained, self.images.name)
+__all__ = ["ATOMS", "STAGES", "Job", "Parameters", "can_resume", "run"]
 
 
 def run(job: Job, progress: Progress) -> Manifest:
-    """Computes and writes a store.
+    """Computes and writes a store, or takes up one that was interrupted.
 
     Raises:
-        InputError: the parameters do not fit the model or vocabulary, or no image can be read.
+        InputError: the parameters do not fit the model or vocabulary, no image can be read, or
+            the folder belongs to another job.
         StoreError: the output folder cannot be used.
     """
-    name = check_name(job.slug())
+    check(job)
+    if job.resume and (job.out / MANIFEST).exists():
+        progress.note(f"{job.out} is finished already")
+        return finished(job)
+    work = Work(job, StoreWriter(job.out, resume=job.resume), progress)
+    with work.scratch.held():
+        work.scratch.begin(job.identity())
+        stages = [stage for stage in STAGES if stage.wanted(job)]
+        done = [stage.name for stage in stages if work.scratch.record(stage.name)]
+        if done:
+            progress.note(f"taken over: {', '.join(done)}")
+        for stage in stages:
+            work.perform(stage)
+        work.scratch.remove()
+    return finish(work)
+
+
+def can_resume(job: Job) -> bool:
+    """Whether the job's folder holds this very job, unfinished."""
+    begun = Scratch(job.out / SCRATCH).begun()
+    return begun is not None and not differences(begun, job.identity())
+
+
+def check(job: Job) -> None:
+    """Finds out before the long work whether it can succeed."""
+    check_name(job.slug())
     limit = min(len(job.vocabulary), job.model.factors.d_out)
     if not 1 <= job.parameters.atoms <= limit:
         raise InputError(
             f"--atoms must be between 1 and {limit} (vocabulary and width of the joint space), "
             f"got {job.parameters.atoms}"
         )
-    writer = StoreWriter(job.out)
-    clock = _Clock()
 
-    with clock("vocabulary"), progress.stage("words", len(job.vocabulary)) as advance:
-        embeddings = embed_vocabulary(job.model, job.vocabulary, job.templates, advance)
-    writer.text(VOCABULARY, job.vocabulary)
-    writer.arrays(EMBEDDINGS, {"embeddings": embeddings.numpy()})
-    writer.arrays(FACTORS, _factor_arrays(job.model))
 
-    with clock("collect"), progress.stage("images", len(job.images)) as advance:
-        collected = collect(
-            job.model,
-            job.images,
-            block=job.parameters.images_at_once,
-            bins=job.parameters.histogram_bins,
-            advance=advance,
-        )
-    with clock("summarise"):
-        oriented = orient(collected.statistics, write_norms(job.model.factors))
-        writer.arrays(STATISTICS, _statistics_arrays(collected, oriented))
+def finished(job: Job) -> Manifest:
+    """The manifest of the finished store of this very job.
 
-    with clock("explain"), progress.stage("pairs", job.model.factors.n_pairs) as advance:
-        explanations = explain(
-            job.model.factors, embeddings, atoms=job.parameters.atoms, advance=advance
-        )
-    writer.arrays(EXPLANATIONS, _explanation_arrays(explanations, oriented.sign.cpu()))
+    Raises:
+        InputError: the store is of another job.
+    """
+    manifest = open_store(job.out).manifest
+    mine = job.identity()
+    there = {
+        "name": manifest.name,
+        "model": asdict(manifest.model),
+        "images": {
+            "name": manifest.dataset.name,
+            "count": manifest.dataset.images + len(manifest.dataset.unreadable),
+        },
+        "vocabulary": {
+            "words": len(job.vocabulary),
+            "sha256": manifest.files[VOCABULARY].sha256,
+        },
+        "templates": manifest.templates,
+        "exemplars": THUMBNAILS in manifest.files,
+        "parameters": manifest.parameters,
+        "code_version": manifest.code_version,
+    }
+    refuse_another(there, mine, folder=job.out)
+    return manifest
 
-    if job.exemplars:
-        with clock("exemplars"):
-            _write_exemplars(job, writer, collected, oriented, progress)
 
-    return writer.finish(
-        name=name,
+def finish(work: Work) -> Manifest:
+    """Writes the manifest, which makes the store exist."""
+    job = work.job
+    return work.writer.finish(
+        name=job.slug(),
         model=ModelRecord(**asdict(job.model.identity)),
         preprocessing=asdict(job.model.preprocessing),
-        dataset=DatasetRecord(job.images.name, collected.statistics.count, collected.unreadable),
+        dataset=DatasetRecord(job.images.name, work.told["images"], work.told["unreadable"]),
         templates=job.templates,
         parameters=job.parameters.recorded(),
         code_version=importlib.metadata.version("pairscope"),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        timings=clock.seconds,
+        timings=work.seconds,
     )
 
 
-class _Clock:
-    """Seconds by stage."""
+def write_vocabulary(work: Work) -> None:
+    """The words and their embeddings, in parts: with 80 templates a large list takes hours."""
+    words = work.job.vocabulary
+    parts = []
+    with work.progress.stage("words", len(words)) as advance:
+        for start in range(0, len(words), WORDS_IN_PART):
+            part = words[start : start + WORDS_IN_PART]
 
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
+            def embed(part: list[str] = part) -> dict[str, np.ndarray]:
+                found = embed_vocabulary(work.job.model, part, work.job.templates, lambda _: None)
+                return {"embeddings": found.numpy()}
 
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        begun = time.perf_counter()
-        yield
-        self.seconds[stage] = round(time.perf_counter() - begun, 3)
+            parts.append(work.part(f"{start:07}", embed)["embeddings"])
+            advance(len(part))
+    work.writer.text(VOCABULARY, words)
+    work.writer.arrays(EMBEDDINGS, {"embeddings": np.concatenate(parts)})
+
+
+WORDS_IN_PART = 256
+"""Words that a killed job may have to embed again; a multiple of those in one batch."""
+
+
+def write_factors(work: Work) -> None:
+    """The model's two weight matrices, from which every direction follows."""
+    work.writer.arrays(FACTORS, _factor_arrays(work.job.model))
+
+
+def collect_images(work: Work) -> None:
+    """One pass over the images."""
+    collected = work.collected()
+    work.tell(images=collected.statistics.count, unreadable=collected.unreadable)
+
+
+def write_statistics(work: Work) -> None:
+    """Moments, sign, norm and extreme images of every pair."""
+    collected = work.collected()
+    oriented = orient(collected.statistics, write_norms(work.job.model.factors))
+    work.writer.arrays(STATISTICS, _statistics_arrays(collected, oriented))
+
+
+def write_explanations(work: Work) -> None:
+    """Words for every pair's direction."""
+    factors = work.job.model.factors
+    embeddings = torch.from_numpy(np.array(work.arrays(EMBEDDINGS)["embeddings"]))
+    sign = torch.from_numpy(np.array(work.arrays(STATISTICS)["sign"]))
+    with work.progress.stage("pairs", factors.n_pairs) as advance:
+        found = explain(factors, embeddings, atoms=work.job.parameters.atoms, advance=advance)
+    work.writer.arrays(EXPLANATIONS, _explanation_arrays(found, sign))
+
+
+def write_exemplars(work: Work) -> None:
+    """Thumbnails of the images that pages show, and maps of every pair on its own."""
+    job, block = work.job, work.job.parameters.images_at_once
+    statistics = work.arrays(STATISTICS)
+    shown = np.concatenate(
+        [
+            statistics["top_images"][..., :TOP_SHOWN],
+            statistics["bottom_images"][..., :BOTTOM_SHOWN],
+        ],
+        axis=-1,
+    )
+    numbers = [int(number) for number in np.unique(shown) if number >= 0]
+    with work.progress.stage("heatmaps", len(numbers)) as advance:
+        maps = exemplar_maps(
+            job.model,
+            job.images,
+            work.collected().features,
+            shown=torch.from_numpy(shown).long(),
+            sign=torch.from_numpy(np.array(statistics["sign"])).long(),
+            block=block,
+            advance=advance,
+        )
+    work.writer.arrays(MAPS, {"maps": maps.numpy()})
+    with work.progress.stage("thumbnails", len(numbers)) as advance:
+        arrays = thumbnails(job.model, job.images, numbers=numbers, block=block, advance=advance)
+    work.writer.arrays(THUMBNAILS, arrays)
+
+
+STAGES = (
+    Stage("vocabulary", write_vocabulary),
+    Stage("factors", write_factors),
+    Stage("collect", collect_images),
+    Stage("summarise", write_statistics),
+    Stage("explain", write_explanations),
+    Stage("exemplars", write_exemplars, wanted=lambda job: job.exemplars),
+)
+"""In order: each may read what those before it have left."""
 
 
 def _factor_arrays(model: ClipResNet) -> dict[str, np.ndarray]:
@@ -195,31 +252,3 @@ def _explanation_arrays(explanations: Explanations, sign: Tensor) -> dict[str, n
         "weights": (explanations.weights * sign[..., None]).numpy(),
         "cosine": explanations.cosine.numpy(),
     }
-
-
-def _write_exemplars(
-    job: Job,
-    writer: StoreWriter,
-    collected: Collected,
-    oriented: OrientedStatistics,
-    progress: Progress,
-) -> None:
-    shown = torch.cat(
-        [oriented.top_images[..., :TOP_SHOWN], oriented.bottom_images[..., :BOTTOM_SHOWN]], dim=-1
-    ).cpu()
-    numbers = [int(number) for number in np.unique(shown.numpy()) if number >= 0]
-    block = job.parameters.images_at_once
-    with progress.stage("heatmaps", len(numbers)) as advance:
-        maps = exemplar_maps(
-            job.model,
-            job.images,
-            collected.features,
-            shown=shown,
-            sign=oriented.sign.cpu(),
-            block=block,
-            advance=advance,
-        )
-    writer.arrays(MAPS, {"maps": maps.numpy()})
-    with progress.stage("thumbnails", len(numbers)) as advance:
-        arrays = thumbnails(job.model, job.images, numbers=numbers, block=block, advance=advance)
-    writer.arrays(THUMBNAILS, arrays)

@@ -36,9 +36,16 @@ class Progress:
     def __init__(self, *, quiet: bool = False) -> None:
         self._console = Console(file=sys.stderr, quiet=quiet)
 
+    def note(self, sentence: str) -> None:
+        """Says something that is worth a line of its own."""
+        self._console.print(sentence, highlight=False, soft_wrap=True, markup=False)
+
     @contextmanager
-    def stage(self, name: str, total: int) -> Iterator[Advance]:
-        """A stage of ``total`` units; the function it gives is told of each finished lot."""
+    def stage(self, name: str, total: int, *, done: int = 0) -> Iterator[Advance]:
+        """A stage of ``total`` units; the function it gives is told of each finished lot.
+
+        ``done`` units were finished by an earlier run and do not count in the rate.
+        """
         columns = (
             TextColumn("{task.description:>12}"),
             BarColumn(),
@@ -48,7 +55,7 @@ class Progress:
             TimeRemainingColumn(),
         )
         with Bars(*columns, console=self._console) as bars:
-            task = bars.add_task(name, total=total)
+            task = bars.add_task(name, total=total, completed=done)
 
             def advance(units: int) -> None:
                 bars.update(task, advance=units)

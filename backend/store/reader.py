@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from backend.store.durable import DTYPES
 from backend.store.errors import StoreError
 from backend.store.format import (
     ARRAYS,
@@ -28,17 +29,6 @@ from backend.store.format import (
     FileRecord,
     Manifest,
 )
-
-_DTYPES = {
-    "F64": "<f8",
-    "F32": "<f4",
-    "F16": "<f2",
-    "I64": "<i8",
-    "I32": "<i4",
-    "I16": "<i2",
-    "I8": "|i1",
-    "U8": "|u1",
-}
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -144,7 +134,9 @@ def open_store(path: Path) -> Store:
         if file not in manifest.files and file not in OPTIONAL_FILES:
             raise StoreError(f"{path}: the manifest lacks {file}; run `pairscope precompute` again")
     arrays = {
-        file: _map(path, file, manifest.files[file]) for file in ARRAYS if file in manifest.files
+        file: map_file(path, file, manifest.files[file])
+        for file in ARRAYS
+        if file in manifest.files
     }
     _check_size(path, VOCABULARY, manifest.files[VOCABULARY])
     return Store(path, manifest, arrays)
@@ -162,7 +154,7 @@ def _check_size(path: Path, file: str, record: FileRecord) -> None:
         )
 
 
-def _map(path: Path, file: str, record: FileRecord) -> Arrays:
+def map_file(path: Path, file: str, record: FileRecord) -> Arrays:
     """Memory maps of one safetensors file, checked against the manifest."""
     _check_size(path, file, record)
     try:
@@ -174,7 +166,7 @@ def _map(path: Path, file: str, record: FileRecord) -> Arrays:
         data = np.memmap(path / file, dtype=np.uint8, mode="r", offset=8 + length)
         arrays = {
             name: data[slice(*entry["data_offsets"])]
-            .view(_DTYPES[entry["dtype"]])
+            .view(DTYPES[entry["dtype"]])
             .reshape(entry["shape"])
             for name, entry in header.items()
             if name != "__metadata__"

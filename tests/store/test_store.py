@@ -62,7 +62,9 @@ def test_no_manifest_is_no_store(tmp_path: Path) -> None:
     writer.text("vocabulary.txt", ["a"])
     with pytest.raises(StoreError, match="no finished store; run `pairscope precompute`"):
         open_store(tmp_path / "store")
-    StoreWriter(tmp_path / "store")  # what an interrupted run left may be written over
+    with pytest.raises(StoreError, match="unfinished store; add --resume"):
+        StoreWriter(tmp_path / "store")
+    StoreWriter(tmp_path / "store", resume=True)
 
 
 def test_finished_stores_and_foreign_folders_are_left_alone(path: Path, tmp_path: Path) -> None:
