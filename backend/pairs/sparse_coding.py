@@ -6,6 +6,8 @@ the residuals with the dictionary is both exact and the cheapest way to choose t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +17,11 @@ from torch import Tensor
 
 RESIDUAL_FLOOR = 1e-5
 """A unit signal whose residual is shorter than this is explained: float32 noise remains."""
+
+GROUP = 128
+"""Words whose extremes are taken together.  Largest and smallest of 128 neighbours are found at the
+speed of memory, the place of the largest only in the winning group: on two cores 1 ms for 256
+signals and 30,000 words where ``abs().argmax()`` takes 30, beside 97 for the product itself."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,17 @@ def centred_dictionary(
     return F.normalize(embeddings - mean, dim=-1), mean
 
 
+@contextmanager
+def true_float32() -> Iterator[None]:
+    """Products of float32 matrices in float32 while this runs: no TF32 on a GPU, no bfloat16."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 def matching_pursuit(
     signals: Float[Tensor, "signal d_out"],
     dictionary: Float[Tensor, "word d_out"],
@@ -48,9 +66,10 @@ def matching_pursuit(
 ) -> SparseCode:
     """Orthogonal matching pursuit of unit ``signals`` over unit ``dictionary`` words.
 
-    Each step takes the word with the largest |residual . word| and re-fits all chosen words by
-    least squares (kept as a QR decomposition: Gram-Schmidt twice, one triangular solve at the end).
-    Odd in the sign of the signal: -signal gives the same words with negated weights.
+    Each step takes the word with the largest |residual . word|, the lower number where two are
+    equal, and re-fits all chosen words by least squares (kept as a QR decomposition: Gram-Schmidt
+    twice, one triangular solve at the end).  Odd in the sign of the signal: -signal gives the same
+    words with negated weights.  Products are true float32 whatever the process allows elsewhere.
 
     Args:
         signals: unit length, or zero (which gets no words).
@@ -60,23 +79,32 @@ def matching_pursuit(
     Raises:
         ValueError: ``atoms`` is out of range.
     """
-    n_signals, d_out = signals.shape
-    limit = min(dictionary.shape[0], d_out)
+    limit = min(dictionary.shape[0], signals.shape[1])
     if not 1 <= atoms <= limit:
         raise ValueError(f"atoms must be between 1 and {limit}, got {atoms}")
+    with true_float32():
+        return _pursue(signals, dictionary, atoms)
+
+
+def _pursue(
+    signals: Float[Tensor, "signal d_out"], dictionary: Float[Tensor, "word d_out"], atoms: int
+) -> SparseCode:
+    n_signals, d_out = signals.shape
     residual = signals.clone()
     basis = signals.new_zeros(n_signals, atoms, d_out)
     triangle = torch.eye(atoms, dtype=signals.dtype, device=signals.device)
     triangle = triangle.repeat(n_signals, 1, 1)
     projections = signals.new_zeros(n_signals, atoms)
     word_ids = torch.full((n_signals, atoms), -1, dtype=torch.long, device=signals.device)
-    scores = signals.new_empty(n_signals, dictionary.shape[0])
+    # Filled up with words that nothing is similar to, so that groups are whole.
+    n_words = len(dictionary)
+    scores = signals.new_zeros(n_signals, -(-n_words // GROUP) * GROUP)
 
     for step in range(atoms):
-        torch.mm(residual, dictionary.T, out=scores)
-        chosen = scores.abs_().argmax(dim=1)
-        atom = dictionary[chosen]
-        coordinates, atom = _orthogonalise(atom, basis[:, :step])
+        torch.mm(residual, dictionary.T, out=scores[:, :n_words])
+        # All scores are equal, and the place arbitrary, only where nothing is left to explain.
+        chosen = _place_of_largest(scores).clamp_max(n_words - 1)
+        coordinates, atom = _orthogonalise(dictionary[chosen], basis[:, :step])
         length = atom.norm(dim=1)
         # A finished signal, or a word inside the span of those chosen, adds nothing.
         useful = (residual.norm(dim=1) > RESIDUAL_FLOOR) & (length > RESIDUAL_FLOOR)
@@ -94,12 +122,22 @@ def matching_pursuit(
     return SparseCode(word_ids=word_ids, weights=weights, cosine=cosine)
 
 
+def _place_of_largest(scores: Float[Tensor, "signal word"]) -> Int[Tensor, " signal"]:
+    """Where |score| is largest, row by row; the number of words is a multiple of GROUP."""
+    groups = scores.view(len(scores), -1, GROUP)
+    best = torch.maximum(groups.amax(dim=2), -groups.amin(dim=2)).argmax(dim=1)
+    within = groups[torch.arange(len(scores), device=scores.device), best].abs().argmax(dim=1)
+    place: Tensor = best * GROUP + within
+    return place
+
+
 def _orthogonalise(
     atom: Float[Tensor, "signal d_out"], basis: Float[Tensor, "signal step d_out"]
 ) -> tuple[Float[Tensor, "signal step"], Float[Tensor, "signal d_out"]]:
     """Gram-Schmidt, twice: once loses orthogonality for near-parallel words in float32."""
-    coordinates = torch.bmm(basis, atom[..., None])[..., 0]
-    atom = atom - torch.bmm(coordinates[:, None], basis)[:, 0]
-    correction = torch.bmm(basis, atom[..., None])[..., 0]
-    atom = atom - torch.bmm(correction[:, None], basis)[:, 0]
-    return coordinates + correction, atom
+    # As a row times a matrix: as a matrix times a column the same product takes four times as long.
+    coordinates = torch.bmm(atom[:, None], basis.transpose(1, 2))
+    atom = atom - torch.bmm(coordinates, basis)[:, 0]
+    correction = torch.bmm(atom[:, None], basis.transpose(1, 2))
+    atom = atom - torch.bmm(correction, basis)[:, 0]
+    return (coordinates + correction)[:, 0], atom

@@ -12,8 +12,9 @@ from torch import Tensor
 from backend.pairs.factors import Factors, head_directions
 from backend.pairs.sparse_coding import centred_dictionary, matching_pursuit
 
-SIGNALS_AT_ONCE = 256
-"""Directions per matrix product: large enough for full speed, small enough to stay in the cache."""
+SIGNALS_AT_ONCE = 1024
+"""Directions per matrix product: large enough for full speed (256 reach four fifths of it), and
+330 MB of scores and bases with 30,000 words, 64 atoms and d_out = 768."""
 
 
 @dataclass(frozen=True)
