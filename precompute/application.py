@@ -14,6 +14,7 @@ from precompute import commands
 from precompute.demo_world.commands import demo_images, demo_train
 from precompute.errors import InputError
 from precompute.evaluation.commands import evaluate
+from precompute.store import commands as store_commands
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -27,6 +28,7 @@ app.add_typer(backend_cli.app)
 app.command()(demo_images)
 app.command()(demo_train)
 app.command()(evaluate)
+app.add_typer(store_commands.app, name="store")
 
 
 def run() -> None:
