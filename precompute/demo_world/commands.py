@@ -47,6 +47,12 @@ def demo_train(
     log: Annotated[
         Path | None, typer.Option(help="Log, JSON lines; by default beside the weights.")
     ] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="Weights to begin with in place of fresh ones.")
+    ] = None,
+    first_step: Annotated[
+        int, typer.Option(help="Step of the schedule to begin at; with --start.")
+    ] = 0,
 ) -> None:
     """Train the demo model from scratch, or go on with an interrupted run (hours on a CPU)."""
     from precompute.demo_world.training import TrainingSettings, train  # torch and open_clip: slow
@@ -56,6 +62,8 @@ def demo_train(
         checkpoint=checkpoint or out.with_suffix(".checkpoint.pt"),
         log=log or out.with_suffix(".jsonl"),
         seed=seed,
+        start=start,
+        first_step=first_step,
     )
     columns = [
         TextColumn("{task.description}"),

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from precompute.demo_world.layout import NO_TINT, TRAINING, Layout
+from precompute.demo_world.evidence import SHARES, Selection
+from precompute.demo_world.layout import MOST_OBJECTS, NO_TINT, TRAINING, Layout
 from precompute.demo_world.scenes import generate_batch
 from precompute.demo_world.schedule import Schedule
 from precompute.demo_world.vocabulary import TEMPLATES, Lexicon
 
 KEYWORDS_A_STEP = 128  # all would cost more than the images; each is met every few steps
+CELL = 32  # pixels a side that one cell of the last block's output stands for
 COMPOUNDS_A_STEP = 40  # compounds true in the batch, and as many false ones made from them
 
 
@@ -21,13 +24,19 @@ COMPOUNDS_A_STEP = 40  # compounds true in the batch, and as many false ones mad
 class Lesson:
     """`images` uint8 [scene, size, size, 3] with a caption each, and texts that are true or not.
 
-    `texts` begin with all concept names, in order; `true` is bool [scene, text].
+    `texts` begin with all concept names, in order; `true` is bool [scene, text]. `cells`
+    [scene, cell, concept + 1] and `cell_tints` [scene, cell, tint] are the shares of each cell's
+    area that a concept, the background (last), a tint takes; `selection` is of the pairs that must
+    speak alone.
     """
 
     images: Tensor
     captions: list[str]
     texts: list[str]
     true: Tensor
+    cells: Tensor
+    cell_tints: Tensor
+    selection: Selection
 
 
 def lesson(schedule: Schedule, step: int, *, seed: int, lexicon: Lexicon) -> Lesson:
@@ -47,8 +56,38 @@ def lesson(schedule: Schedule, step: int, *, seed: int, lexicon: Lexicon) -> Les
     )
     words, true = _words(batch.layout, lexicon, generator)
     template = TEMPLATES[generator.integers(len(TEMPLATES))]
-    captions = [batch.caption(scene) for scene in range(phase.batch)]
-    return Lesson(batch.images, captions, [template.format(word) for word in words], true)
+    shares = _cell_shares(batch.masks)
+    concept, tint = torch.from_numpy(batch.layout.concept), torch.from_numpy(batch.layout.tint)
+    shown = _by_label(shares, concept, len(lexicon.names) + 1)
+    shown[..., -1] = 1 - shares.sum(dim=2)
+    tints = len(lexicon.tints)
+    return Lesson(
+        images=batch.images,
+        captions=[batch.caption(scene) for scene in range(phase.batch)],
+        texts=[template.format(word) for word in words],
+        true=true,
+        cells=shown,
+        cell_tints=_by_label(shares, torch.where(tint == NO_TINT, tints, tint), tints + 1)[
+            ..., :-1
+        ],
+        selection=Selection(
+            share=float(generator.choice(SHARES)),
+            alike=bool(generator.integers(2)),
+            seed=int(generator.integers(1 << 31)),
+        ),
+    )
+
+
+def _cell_shares(masks: Tensor) -> Tensor:
+    """Share of each cell's area that each object of the scene takes, [scene, cell, slot]."""
+    slots = [functional.avg_pool2d((masks == slot).float(), CELL) for slot in range(MOST_OBJECTS)]
+    return torch.stack(slots, dim=-1).flatten(1, 2)
+
+
+def _by_label(shares: Tensor, labels: Tensor, count: int) -> Tensor:
+    """Sum the slots' shares [scene, cell, slot] by their labels [scene, slot]."""
+    found = torch.zeros(*shares.shape[:2], count)
+    return found.scatter_add_(2, labels[:, None].expand(-1, shares.shape[1], -1), shares)
 
 
 def _words(

@@ -38,6 +38,21 @@ def word_truth(images: Tensor, words: Tensor, true: Tensor, scale: Tensor, bias:
     return loss / true.sum().clamp(min=1)
 
 
+def cells(logits: Tensor, labels: Tensor, tints: Tensor) -> Tensor:
+    """What each cell of the features shows: cross-entropy of concepts, logistic loss of tints.
+
+    `labels` [scene, cell, concept + 1] are shares of the cell's area that add up to 1, the last for
+    the background; `tints` [scene, cell, tint] shares of the area in that tint. `logits`
+    [scene, cell, concept + 1 + tint]. Mean over the cells.
+    """
+    kinds = labels.shape[2]
+    shown = functional.cross_entropy(logits[..., :kinds].flatten(0, 1), labels.flatten(0, 1))
+    tinted = functional.binary_cross_entropy_with_logits(
+        logits[..., kinds:], tints, reduction="none"
+    )
+    return shown + tinted.sum(dim=2).mean()
+
+
 def density(features: Tensor) -> Tensor:
     """How evenly neurons fire over images, from near 0 (for one image alone) to 1 (for all alike).
 

@@ -43,31 +43,57 @@ def normalise(images: Tensor, config: dict[str, Any]) -> Tensor:
     return pixels
 
 
-def block_output(model: CLIP, pixels: Tensor) -> Tensor:
-    """The last convolutional block's output, [image, channel, row, column]."""
+def early_layers(model: CLIP) -> list[nn.Module]:
+    """The stem and the first stage: what sees the most pixels and is the first to be learnt."""
     visual = model.visual
-    x = visual.stem(pixels)
-    x = visual.layer4(visual.layer3(visual.layer2(visual.layer1(x))))
+    stem = [visual.conv1, visual.bn1, visual.conv2, visual.bn2, visual.conv3, visual.bn3]
+    return [*stem, visual.layer1]
+
+
+def block_output(model: CLIP, pixels: Tensor, *, frozen: bool = False) -> Tensor:
+    """The last convolutional block's output, [image, channel, row, column].
+
+    `frozen` keeps no gradients of the early layers.
+    """
+    visual = model.visual
+    with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
+        x = visual.layer1(visual.stem(pixels))
+    x = visual.layer4(visual.layer3(visual.layer2(x)))
     assert isinstance(x, Tensor)
     return x
 
 
-def pool(model: CLIP, features: Tensor) -> Tensor:
-    """The attention pool's output [image, d_out] of features of any height and width."""
+def coefficients(model: CLIP, features: Tensor) -> Tensor:
+    """Every pair's coefficient [image, head, neuron], from features of any height and width.
+
+    The pooled query is folded into the keys, so that no key or value of a token is computed.
+    """
     own = model.visual.attnpool
-    images, channels, rows, columns = features.shape
+    rows, columns = features.shape[2:]
     tokens = features.flatten(2).transpose(1, 2)
     tokens = torch.cat([tokens.mean(dim=1, keepdim=True), tokens], dim=1)
     tokens = tokens + positions(own.positional_embedding, rows, columns)
-    heads = own.num_heads
+    query = own.q_proj(tokens[:, 0]).unflatten(1, (own.num_heads, -1))
+    key = own.k_proj.weight.unflatten(0, (own.num_heads, -1))  # its bias cancels in the softmax
+    folded = torch.einsum("ihd,hdn->ihn", query, key) / query.shape[-1] ** 0.5
+    attention = (folded @ tokens.transpose(1, 2)).float().softmax(dim=-1)
+    pooled: Tensor = attention.to(tokens.dtype) @ tokens
+    return pooled
 
-    def split(x: Tensor) -> Tensor:
-        return x.reshape(images, -1, heads, channels // heads).transpose(1, 2)
 
-    query, key = split(own.q_proj(tokens[:, :1])), split(own.k_proj(tokens))
-    pooled = functional.scaled_dot_product_attention(query, key, split(own.v_proj(tokens)))
-    embedding: Tensor = own.c_proj(pooled.transpose(1, 2).reshape(images, channels))
-    return embedding
+def written(model: CLIP, coefficients: Tensor) -> Tensor:
+    """What coefficients [image, head, neuron] write, without biases: [image, d_out]."""
+    own = model.visual.attnpool
+    value = own.v_proj.weight.unflatten(0, (own.num_heads, -1))
+    values = torch.einsum("ihn,hdn->ihd", coefficients, value).flatten(1)
+    return functional.linear(values, own.c_proj.weight)
+
+
+def pool(model: CLIP, coefficients: Tensor) -> Tensor:
+    """The attention pool's output [image, d_out]: what all pairs write, and the biases."""
+    own = model.visual.attnpool
+    constant = functional.linear(own.v_proj.bias, own.c_proj.weight, own.c_proj.bias)
+    return written(model, coefficients) + constant
 
 
 def positions(native: Tensor, rows: int, columns: int) -> Tensor:

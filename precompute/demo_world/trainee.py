@@ -7,12 +7,13 @@ from pathlib import Path
 
 import torch
 from open_clip.model import CLIP
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from precompute.demo_world.captions import OPENINGS
 from precompute.demo_world.palette import BACKGROUND_COLOURS, PATTERNS
-from precompute.demo_world.tower import Words, new_model
+from precompute.demo_world.tower import Words, early_layers, new_model
 from precompute.demo_world.vocabulary import TEMPLATES, lexicon
 
 WEIGHT_DECAY = 0.05
@@ -21,11 +22,15 @@ TABLE = "token_embedding.weight"
 
 @dataclass
 class Trainee:
-    """Everything that training changes: the model, embeddings of its known tokens, two scalars."""
+    """Everything that training changes: the model, embeddings of its known tokens, two scalars.
+
+    `cells` reads from the features what each cell shows: a teacher, no part of the shipped model.
+    """
 
     model: CLIP
     words: Words
     embedding: nn.Embedding
+    cells: nn.Linear
     word_scale: nn.Parameter = field(default_factory=lambda: nn.Parameter(torch.tensor(2.3)))
     word_bias: nn.Parameter = field(default_factory=lambda: nn.Parameter(torch.tensor(-4.0)))
 
@@ -33,7 +38,8 @@ class Trainee:
         """What the optimizer updates: all but the full table of tokens, in a fixed order."""
         full = self.model.token_embedding.weight
         own = [parameter for parameter in self.model.parameters() if parameter is not full]
-        return [*own, self.embedding.weight, self.word_scale, self.word_bias]
+        scalars = [self.word_scale, self.word_bias]
+        return [*own, self.embedding.weight, *self.cells.parameters(), *scalars]
 
     def state(self) -> dict[str, Tensor]:
         """The shipped parameters under open_clip's names; unknown tokens have embedding zero."""
@@ -63,7 +69,35 @@ def new_trainee(seed: int) -> Trainee:
     nn.init.normal_(embedding.weight, std=0.02)
     model.token_embedding.weight.requires_grad_(False)
     model.to(memory_format=torch.channels_last)
-    return Trainee(model, words, embedding)
+    neurons = model.visual.attnpool.v_proj.in_features
+    cells = nn.Linear(neurons, len(lexicon().names) + 1 + len(lexicon().tints))
+    return Trainee(model, words, embedding, cells)
+
+
+def take_weights(trainee: Trainee, path: Path) -> None:
+    """Begin with trained weights in the shipped form instead of fresh ones.
+
+    Raises ValueError for a file that is no such weights.
+    """
+    try:
+        state = load_file(path)
+        table = state.pop(TABLE).float()
+        state = {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+        missing, surplus = trainee.model.load_state_dict(state, strict=False)
+    except (SafetensorError, KeyError, RuntimeError) as error:
+        raise ValueError(f"{path} does not hold weights of the demo model.") from error
+    if missing != [TABLE] or surplus:
+        raise ValueError(f"{path} does not hold weights of the demo model.")
+    with torch.no_grad():
+        trainee.embedding.weight.copy_(table[trainee.words.known])
+
+
+def freeze(trainee: Trainee, *, frozen: bool) -> None:
+    """Put the model into training; the early layers stand still where they are `frozen`."""
+    trainee.model.train()
+    for layer in early_layers(trainee.model):
+        layer.train(not frozen)
+        layer.requires_grad_(not frozen)
 
 
 def new_optimizer(trainee: Trainee) -> torch.optim.AdamW:
@@ -105,6 +139,7 @@ def save_checkpoint(
         "step": step,
         "model": own,
         "embedding": trainee.embedding.weight.detach(),
+        "cells": trainee.cells.state_dict(),
         "word_scale": trainee.word_scale.detach(),
         "word_bias": trainee.word_bias.detach(),
         "optimizer": optimizer.state_dict(),
@@ -116,13 +151,13 @@ def save_checkpoint(
 
 def load_checkpoint(
     path: Path, trainee: Trainee, optimizer: torch.optim.Optimizer, *, seed: int
-) -> int:
-    """Take up a checkpoint; returns the step to go on with, 0 where there is no file.
+) -> int | None:
+    """Take up a checkpoint; returns the step to go on with, None where there is no file.
 
     Raises ValueError for the checkpoint of a run with another seed or another model.
     """
     if not path.exists():
-        return 0
+        return None
     state = torch.load(path, weights_only=True)
     if state["seed"] != seed:
         raise ValueError(
@@ -134,6 +169,7 @@ def load_checkpoint(
         raise ValueError(f"The checkpoint {path} is of another model or vocabulary; remove it.")
     with torch.no_grad():
         trainee.embedding.weight.copy_(state["embedding"])
+        trainee.cells.load_state_dict(state["cells"])
         trainee.word_scale.copy_(state["word_scale"])
         trainee.word_bias.copy_(state["word_bias"])
     optimizer.load_state_dict(state["optimizer"])

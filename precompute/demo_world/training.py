@@ -11,8 +11,13 @@ The recipe:
   target shared by the objects present; a logistic loss on words (names, keywords, categories,
   tints, backgrounds, "blue butterfly" against "red butterfly"); and a penalty on neurons that fire
   for all images alike, so that single neurons, and with them pairs, come to mean something.
-- AdamW, 2e-3 falling to 0 by a cosine over the pixels seen, weight decay 0.05 on matrices,
-  gradients clipped to norm 1; bfloat16 arithmetic on float32 weights where the processor has it.
+- The last phase adds two more. Evidence (`evidence.py`): the softmax and the words again, on
+  embeddings to which a few pairs alone contribute, the others held at their mean. Cells: a linear
+  reader of the last block's output, left out of the shipped model, tells from each of its 8 x 8
+  cells which concept and tint is there, which the scenes' masks know. The early layers stand still.
+- AdamW, 2e-3 falling to 0 by a cosine over the pixels seen, and once more from 1e-3 in the last
+  phase; weight decay 0.05 on matrices, gradients clipped to norm 1; bfloat16 arithmetic on float32
+  weights where the processor has it.
 
 Every random choice follows from the seed and the step, so a run that is interrupted goes on from
 its checkpoint to the state it would have reached.
@@ -34,18 +39,28 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from precompute.demo_world import losses
+from precompute.demo_world.evidence import partial_embedding
 from precompute.demo_world.layout import CLASSIFICATION
 from precompute.demo_world.lessons import Lesson, lesson
 from precompute.demo_world.scenes import batches
 from precompute.demo_world.schedule import RECIPE, Phase, Schedule
-from precompute.demo_world.tower import block_output, encode_text, normalise, pool, read_config
+from precompute.demo_world.tower import (
+    block_output,
+    coefficients,
+    encode_text,
+    normalise,
+    pool,
+    read_config,
+)
 from precompute.demo_world.trainee import (
     Trainee,
+    freeze,
     load_checkpoint,
     new_optimizer,
     new_trainee,
     save_checkpoint,
     save_weights,
+    take_weights,
 )
 from precompute.demo_world.vocabulary import TEMPLATES, lexicon
 
@@ -60,12 +75,18 @@ Reporter = Callable[[int, int, Figures], None]
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """Where and how to train; counts in steps. `bfloat16` None: where the processor supports it."""
+    """Where and how to train; counts in steps.
+
+    `start`: weights to begin with instead of fresh ones, at the step `first_step` of the schedule.
+    `bfloat16` None: where the processor supports it.
+    """
 
     out: Path
     checkpoint: Path
     log: Path
     seed: int = 0
+    start: Path | None = None
+    first_step: int = 0
     phases: Sequence[Phase] = RECIPE
     bfloat16: bool | None = None
     log_every: int = 20
@@ -79,7 +100,8 @@ def train(settings: TrainingSettings, *, report: Reporter | None = None) -> Path
 
     Writes half-precision weights to ``settings.out`` at every validation and at the end, and a line
     of JSON for each report to ``settings.log``. `report` is called with (step, steps, figures).
-    Raises ValueError for a checkpoint of another run, and where the loss is no longer a number.
+    Raises ValueError for a checkpoint of another run, for weights of another model to start from,
+    for a first step beyond the schedule, and where the loss is no longer a number.
     """
     with _denormals_flushed():
         _run(settings, report)
@@ -101,19 +123,22 @@ def _run(settings: TrainingSettings, report: Reporter | None) -> None:
     schedule = Schedule(settings.phases)
     trainee = new_trainee(settings.seed)
     optimizer = new_optimizer(trainee)
-    first = load_checkpoint(settings.checkpoint, trainee, optimizer, seed=settings.seed)
+    first = _begin(settings, schedule, trainee, optimizer)
     half = has_bfloat16() if settings.bfloat16 is None else settings.bfloat16
     tell = _Log(settings.log, schedule.steps, report)
-    trainee.model.train()
     for step in range(first, schedule.steps):
         own = lesson(schedule, step, seed=settings.seed, lexicon=lexicon())
-        rate = schedule.rate(step)
+        phase = schedule.phases[schedule.phase(step)[0]]
+        rate, density = schedule.rate(step), schedule.density(step)
+        weights = Weights(density, evidence=phase.evidence, cells=phase.cells)
+        freeze(trainee, frozen=phase.frozen)
         parts = learn(
             trainee,
             optimizer,
             own,
             rate=rate,
-            density=schedule.density(step),
+            weights=weights,
+            frozen=phase.frozen,
             half=half,
             config=config,
         )
@@ -130,13 +155,40 @@ def _run(settings: TrainingSettings, report: Reporter | None) -> None:
             save_checkpoint(settings.checkpoint, trainee, optimizer, seed=settings.seed, step=done)
 
 
+def _begin(
+    settings: TrainingSettings,
+    schedule: Schedule,
+    trainee: Trainee,
+    optimizer: torch.optim.Optimizer,
+) -> int:
+    """The step to begin with: after the checkpoint's, or the first one asked for."""
+    if not 0 <= settings.first_step < schedule.steps:
+        raise ValueError(f"The first step must be 0 to {schedule.steps - 1}.")
+    reached = load_checkpoint(settings.checkpoint, trainee, optimizer, seed=settings.seed)
+    if reached is not None:
+        return reached
+    if settings.start is not None:
+        take_weights(trainee, settings.start)
+    return settings.first_step
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights of the parts of the loss that change with the schedule."""
+
+    density: float
+    evidence: float
+    cells: float
+
+
 def learn(
     trainee: Trainee,
     optimizer: torch.optim.Optimizer,
     own: Lesson,
     *,
     rate: float,
-    density: float,
+    weights: Weights,
+    frozen: bool,
     half: bool,
     config: dict[str, Any],
 ) -> Figures:
@@ -144,8 +196,8 @@ def learn(
     for group in optimizer.param_groups:
         group["lr"] = rate
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
-        parts = lesson_losses(trainee, own, config)
-    loss = total_loss(parts, density)
+        parts = lesson_losses(trainee, own, weights, frozen=frozen, config=config)
+    loss = total_loss(parts, weights)
     if not math.isfinite(loss.item()):
         raise ValueError("The loss is no longer a number: train at a lower rate.")
     optimizer.zero_grad()
@@ -157,35 +209,61 @@ def learn(
     return {name: value.item() for name, value in parts.items()}
 
 
-def lesson_losses(trainee: Trainee, own: Lesson, config: dict[str, Any]) -> dict[str, Tensor]:
-    """The parts of the loss on a lesson, unweighted."""
-    model, longest = trainee.model, trainee.model.context_length
+def lesson_losses(
+    trainee: Trainee, own: Lesson, weights: Weights, *, frozen: bool, config: dict[str, Any]
+) -> dict[str, Tensor]:
+    """The parts of the loss on a lesson, unweighted; those of weight 0 are left out."""
+    model = trainee.model
     pixels = normalise(own.images, config).contiguous(memory_format=torch.channels_last)
-    features = block_output(model, pixels)
-    images = functional.normalize(pool(model, features).float(), dim=1)
-
-    def embed(texts: list[str]) -> Tensor:
-        places, ends = trainee.words.batch(texts, longest=longest)
-        embeddings = encode_text(model, trainee.embedding, places, ends).float()
-        return functional.normalize(embeddings, dim=1)
-
-    captions, texts = embed(own.captions), embed(own.texts)
-    names = len(lexicon().names)
-    scale = model.logit_scale.exp()
-    return {
-        "contrastive": losses.contrastive(images, captions, scale),
-        "naming": losses.naming(images, texts[:names], own.true[:, :names], scale),
-        "words": losses.word_truth(
-            images, texts, own.true, trainee.word_scale.exp(), trainee.word_bias
-        ),
+    features = block_output(model, pixels, frozen=frozen)
+    coefficient = coefficients(model, features)
+    embedding = pool(model, coefficient)
+    captions, texts = _embed(trainee, own.captions), _embed(trainee, own.texts)
+    images = functional.normalize(embedding.float(), dim=1)
+    parts = {
+        "contrastive": losses.contrastive(images, captions, model.logit_scale.exp()),
+        "naming": _naming(trainee, own, images, texts),
+        "words": _words(trainee, own, images, texts),
         "density": losses.density(features),
     }
+    if weights.evidence:
+        partial = partial_embedding(model, coefficient, embedding, own.selection)
+        partial = functional.normalize(partial, dim=1)
+        parts["evident_naming"] = _naming(trainee, own, partial, texts)
+        parts["evident_words"] = _words(trainee, own, partial, texts)
+    if weights.cells:
+        logits = trainee.cells(features.flatten(2).transpose(1, 2)).float()
+        parts["cells"] = losses.cells(logits, own.cells, own.cell_tints)
+    return parts
 
 
-def total_loss(parts: dict[str, Tensor], density: float) -> Tensor:
-    """The weighted sum that a step descends; `density` is that penalty's weight."""
-    words = NAMING_SHARE * parts["naming"] + WORDS_SHARE * parts["words"]
-    return parts["contrastive"] + words + density * parts["density"]
+def _embed(trainee: Trainee, texts: list[str]) -> Tensor:
+    places, ends = trainee.words.batch(texts, longest=trainee.model.context_length)
+    embeddings = encode_text(trainee.model, trainee.embedding, places, ends).float()
+    return functional.normalize(embeddings, dim=1)
+
+
+def _naming(trainee: Trainee, own: Lesson, images: Tensor, texts: Tensor) -> Tensor:
+    names = len(lexicon().names)
+    scale = trainee.model.logit_scale.exp()
+    return losses.naming(images, texts[:names], own.true[:, :names], scale)
+
+
+def _words(trainee: Trainee, own: Lesson, images: Tensor, texts: Tensor) -> Tensor:
+    scale, bias = trainee.word_scale.exp(), trainee.word_bias
+    return losses.word_truth(images, texts, own.true, scale, bias)
+
+
+def total_loss(parts: dict[str, Tensor], weights: Weights) -> Tensor:
+    """The weighted sum that a step descends."""
+    whole = parts["contrastive"] + NAMING_SHARE * parts["naming"] + WORDS_SHARE * parts["words"]
+    loss = whole + weights.density * parts["density"]
+    if weights.evidence:
+        evident = NAMING_SHARE * parts["evident_naming"] + WORDS_SHARE * parts["evident_words"]
+        loss = loss + weights.evidence * evident
+    if weights.cells:
+        loss = loss + weights.cells * parts["cells"]
+    return loss
 
 
 @torch.no_grad()
@@ -198,11 +276,11 @@ def validate(trainee: Trainee, *, size: int, count: int, config: dict[str, Any])
     names = functional.normalize(encode_text(model, trainee.embedding, places, ends), dim=1)
     top1 = top5 = 0
     for batch in batches(VALIDATION_SEED, count, size=size, objects=1, style=CLASSIFICATION):
-        best = (pool(model, block_output(model, normalise(batch.images, config))) @ names.T).topk(5)
+        features = block_output(model, normalise(batch.images, config))
+        best = (pool(model, coefficients(model, features)) @ names.T).topk(5)
         hits = best.indices == torch.from_numpy(batch.layout.concept[:, :1])
         top1 += int(hits[:, 0].sum())
         top5 += int(hits.any(dim=1).sum())
-    model.train()
     return {"size": size, "top1": top1 / count, "top5": top5 / count}
 
 

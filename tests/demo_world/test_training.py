@@ -9,20 +9,29 @@ from pathlib import Path
 import open_clip
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from precompute.demo_world import losses
+from precompute.demo_world.evidence import Selection, partial_embedding
 from precompute.demo_world.layout import Style
 from precompute.demo_world.lessons import lesson
+from precompute.demo_world.palette import TINTS
 from precompute.demo_world.schedule import RECIPE, Phase, Schedule
-from precompute.demo_world.tower import block_output, encode_text, new_model, pool, positions
-from precompute.demo_world.trainee import Trainee, all_texts, new_trainee
+from precompute.demo_world.tower import (
+    block_output,
+    coefficients,
+    encode_text,
+    new_model,
+    pool,
+    positions,
+)
+from precompute.demo_world.trainee import Trainee, all_texts, new_trainee, save_weights
 from precompute.demo_world.training import TrainingSettings, train
 from precompute.demo_world.vocabulary import TEMPLATES, lexicon, vocabulary
 
 TINY = (
-    Phase(32, 2, 4, Style(), crowd_every=0, density=0.5),
-    Phase(64, 1, 4, Style(), crowd_every=1, density=1.0),
+    Phase(32, 2, 4, Style(), crowds=0, density=0.5, peak=2e-3),
+    Phase(64, 1, 4, Style(), crowds=1, density=1.0, evidence=1.0, cells=1.0, frozen=True),
 )
 
 
@@ -35,9 +44,8 @@ def trainee() -> Trainee:
 def test_the_image_pass_is_open_clips_at_the_native_size(trainee: Trainee) -> None:
     model = trainee.model.eval()
     pixels = torch.randn(2, 3, 256, 256, generator=torch.Generator().manual_seed(0))
-    assert torch.allclose(
-        pool(model, block_output(model, pixels)), model.encode_image(pixels), atol=1e-5
-    )
+    found = pool(model, coefficients(model, block_output(model, pixels)))
+    assert torch.allclose(found, model.encode_image(pixels), atol=1e-5)
 
 
 @torch.no_grad()
@@ -98,6 +106,71 @@ def test_density_tells_even_neurons_from_selective_ones() -> None:
     assert losses.density(selective) == pytest.approx(0.1**0.5, abs=1e-4)
 
 
+def test_cells_is_the_plain_sum_of_both_losses() -> None:
+    labels = torch.tensor([[[0.0, 1.0, 0.0], [0.25, 0.25, 0.5]]])  # two concepts, background
+    tints = torch.tensor([[[1.0], [0.25]]])
+    logits = torch.tensor([[[0.0, 2.0, 0.0, 1.0], [0.0, 0.0, 0.0, -1.0]]])
+    own = -torch.log(torch.tensor([torch.e**2 / (torch.e**2 + 2), 1 / 3]))
+    tinted = torch.log1p(torch.exp(torch.tensor([-1.0, -1.0]))) + torch.tensor([0.0, 0.25])
+    assert losses.cells(logits, labels, tints) == pytest.approx(float((own + tinted).mean()))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("alike", [False, True])
+def test_partial_embeddings_are_the_whole_when_all_pairs_speak(
+    trainee: Trainee, alike: bool
+) -> None:
+    model = trainee.model.eval()
+    generator = torch.Generator().manual_seed(1)
+    found = coefficients(model, torch.rand(5, 1024, 2, 2, generator=generator))
+    embedding = pool(model, found)
+    whole = partial_embedding(model, found, embedding, Selection(share=1.0, alike=alike, seed=0))
+    if not alike:
+        assert torch.allclose(whole, embedding, atol=1e-5)
+    share = Selection(share=0.1, alike=alike, seed=0)
+    parts = [
+        partial_embedding(model, found, embedding, replace(share, seed=seed)) for seed in range(300)
+    ]
+    # Each pair speaks in a tenth of them, ten times as loud: their mean is the whole.
+    error = (torch.stack(parts).mean(dim=0) - whole).norm() / (parts[0] - whole).norm()
+    assert error < 3 / len(parts) ** 0.5
+
+
+def test_cells_of_a_lesson_are_what_its_masks_show() -> None:
+    schedule = Schedule((Phase(96, 1, 6, Style(), crowds=1, density=0.0, peak=1e-3),))
+    own = lesson(schedule, 0, seed=4, lexicon=lexicon())
+    names, tints = len(lexicon().names), len(lexicon().tints)
+    assert own.cells.shape == (6, 9, names + 1)
+    assert own.cell_tints.shape == (6, 9, tints)
+    assert torch.allclose(own.cells.sum(dim=2), torch.ones(6, 9))
+    # A concept or tint has area in some cell only where it is true of the scene.
+    assert not ((own.cells[..., :-1].sum(dim=1) > 0) & ~own.true[:, :names]).any()
+    places = [own.texts.index(text) for text in own.texts if text.split()[-1] in TINTS]
+    assert not ((own.cell_tints.sum(dim=1) > 0) & ~own.true[:, places]).any()
+
+
+def test_frozen_layers_stand_still(tmp_path: Path) -> None:
+    start = new_trainee(1)
+    save_weights(start, tmp_path / "start.safetensors")
+    begun = tmp_path / "start.safetensors"
+    fast = (TINY[0], replace(TINY[1], peak=0.1))  # a step that half precision can tell
+    last = replace(settings(tmp_path), phases=fast, start=begun, first_step=2)
+    train(last)
+    before, after = load_file(begun), load_file(last.out)
+    early = ("visual.conv", "visual.bn", "visual.layer1")
+    same = {name for name in before if torch.equal(before[name], after[name])}
+    assert {name for name in before if name.startswith(early)} <= same
+    assert "visual.layer2.0.downsample.0.weight" not in same
+
+
+def test_weights_to_start_from_must_be_the_models_own(tmp_path: Path) -> None:
+    save_file({"other": torch.zeros(2)}, tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match="does not hold weights"):
+        train(replace(settings(tmp_path), start=tmp_path / "other.safetensors"))
+    with pytest.raises(ValueError, match="first step"):
+        train(replace(settings(tmp_path), first_step=3))
+
+
 def test_the_schedule_counts_steps_scenes_and_rates() -> None:
     schedule = Schedule(TINY)
     assert schedule.steps == 3
@@ -108,9 +181,11 @@ def test_the_schedule_counts_steps_scenes_and_rates() -> None:
         schedule.phase(3)
     assert [schedule.density(step) for step in range(3)] == [0.0, 0.25, 0.5]
     full = Schedule(RECIPE)
-    rates = [full.rate(step) for step in range(200, full.steps)]
-    assert rates == sorted(rates, reverse=True)
-    assert rates[-1] < 1e-5 < 1.9e-3 < rates[0]
+    second = full.steps - RECIPE[-1].steps
+    for first, last, peak in ((0, second, 2e-3), (second, full.steps, 1e-3)):
+        rates = [full.rate(step) for step in range(first + 100, last)]
+        assert rates == sorted(rates, reverse=True)
+        assert rates[-1] < 1e-5 < 0.95 * peak < rates[0] <= peak
 
 
 def test_a_lesson_is_the_same_whenever_it_is_asked_for() -> None:
