@@ -16,7 +16,7 @@ from backend.server.commands import serve
 from backend.store import Manifest, StoreError, open_store
 from backend.store.format import MANIFEST, VOCABULARY
 from backend.store.writer import SCRATCH
-from precompute.datasets import DemoScenes, ImageFolder, ImageSet
+from precompute.datasets import DemoScenes, ImageSet, open_images
 from precompute.demo_world.vocabulary import TEMPLATES as DEMO_TEMPLATES
 from precompute.demo_world.vocabulary import vocabulary as demo_vocabulary
 from precompute.errors import InputError
@@ -41,7 +41,12 @@ def precompute(
     pretrained: Pretrained = None,
     checkpoint: Checkpoint = None,
     images: Annotated[
-        Path | None, typer.Option("--images", help="Folder of images; the demo makes its own.")
+        str | None,
+        typer.Option(
+            "--images",
+            help="Folder of images, tar shards (DIR, 'DIR/*.tar', 'DIR/{000..012}.tar') or a "
+            "Hugging Face data set on disk; the demo makes its own.",
+        ),
     ] = None,
     vocabulary: Annotated[
         Path | None,
@@ -75,7 +80,7 @@ def precompute(
         raise InputError(f"{model} needs {lacking}; only the demo model brings its own")
     words = read_vocabulary(vocabulary) if vocabulary else demo_vocabulary()
     prompts = _templates(templates, demo_words=is_demo and vocabulary is None)
-    folder = ImageFolder(images) if images else None
+    folder = open_images(images) if images else None
     clip = load_model(model, pretrained, checkpoint=checkpoint, device=device)
     job = Job(
         model=clip,

@@ -97,7 +97,7 @@ def finished(job: Job) -> Manifest:
         "model": asdict(manifest.model),
         "images": {
             "name": manifest.dataset.name,
-            "count": manifest.dataset.images + len(manifest.dataset.unreadable),
+            "sha256": manifest.dataset.sha256,
         },
         "vocabulary": {
             "words": len(job.vocabulary),
@@ -119,7 +119,12 @@ def finish(work: Work) -> Manifest:
         name=job.slug(),
         model=ModelRecord(**asdict(job.model.identity)),
         preprocessing=asdict(job.model.preprocessing),
-        dataset=DatasetRecord(job.images.name, work.told["images"], work.told["unreadable"]),
+        dataset=DatasetRecord(
+            name=job.images.name,
+            images=work.told["images"],
+            unreadable=[*job.images.damaged, *work.told["unreadable"]],
+            sha256=job.images.digest(),
+        ),
         templates=job.templates,
         parameters=job.parameters.recorded(),
         code_version=importlib.metadata.version("pairscope"),

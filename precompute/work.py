@@ -78,7 +78,7 @@ class Job:
         return {
             "name": self.slug(),
             "model": asdict(self.model.identity),
-            "images": {"name": self.images.name, "count": len(self.images)},
+            "images": {"name": self.images.name, "sha256": self.images.digest()},
             "vocabulary": {
                 "words": len(self.vocabulary),
                 "sha256": text_sha256(self.vocabulary),

@@ -92,11 +92,18 @@ class ModelRecord:
 
 @dataclass(frozen=True)
 class DatasetRecord:
-    """``unreadable`` lists paths relative to the set."""
+    """Where the images came from.
+
+    Attributes:
+        images: those that could be read.
+        unreadable: the others' paths relative to the set, and torn files of many images.
+        sha256: of the names and sizes of all files, to tell whether a set is still the same.
+    """
 
     name: str
     images: int
     unreadable: list[str] = field(default_factory=list)
+    sha256: str = ""
 
 
 @dataclass(frozen=True)

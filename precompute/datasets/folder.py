@@ -1,0 +1,47 @@
+"""Pictures in a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image
+
+from precompute.datasets.base import IMAGE_SUFFIXES, ImageSet
+from precompute.errors import InputError
+
+
+class ImageFolder(ImageSet):
+    """All pictures below a folder, in the order of their relative paths.
+
+    Raises:
+        InputError: the folder does not exist or holds no picture.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise InputError(f"{folder} is not a folder of images")
+        self._folder = folder.resolve()
+        self._paths = sorted(
+            path.relative_to(folder)
+            for path in folder.rglob("*")
+            if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
+        )
+        if not self._paths:
+            kinds = ", ".join(sorted(IMAGE_SUFFIXES))
+            raise InputError(f"{folder} holds no images ({kinds})")
+        self.name = self._folder.name
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def relative_name(self, number: int) -> str:
+        return self._paths[number].as_posix()
+
+    def size_of(self, number: int) -> int:
+        try:
+            return (self._folder / self._paths[number]).stat().st_size
+        except OSError:
+            return 0
+
+    def open(self, number: int) -> Image.Image:
+        return Image.open(self._folder / self._paths[number])
