@@ -200,9 +200,9 @@ def write_exemplars(work: Work) -> None:
             job.model,
             job.images,
             work.collected().features,
+            work.collected().plan,
             shown=torch.from_numpy(shown).long(),
             sign=torch.from_numpy(np.array(statistics["sign"])).long(),
-            block=block,
             advance=advance,
         )
     work.writer.arrays(MAPS, {"maps": maps.numpy()})

@@ -20,12 +20,18 @@ from backend.store.format import slug
 from backend.store.reader import Arrays
 from backend.store.writer import SCRATCH
 from precompute.datasets import ImageSet
+from precompute.engines.local import LocalEngine
 from precompute.progress import Progress
 from precompute.scratch import Scratch, StageRecord
-from precompute.stages.collect import Collected, collect
+from precompute.stages.collect import Collected, Engine, collect
 from precompute.stages.explain import SIGNALS_AT_ONCE, cosine_steps
+from precompute.stages.plan import Plan
 
 IMAGES_AT_ONCE = 32
+SEGMENT_IMAGES = 1024
+"""Images whose statistics are gathered before they are added to the running ones: what a killed
+job has to compute again, and what a worker takes at a time."""
+
 HISTOGRAM_BINS = 32
 ATOMS = 64
 
@@ -38,6 +44,7 @@ class Parameters:
     ranks: int = RANKS
     histogram_bins: int = HISTOGRAM_BINS
     images_at_once: int = IMAGES_AT_ONCE
+    segment_images: int = SEGMENT_IMAGES
     signals_at_once: int = SIGNALS_AT_ONCE
     threads: int = field(default_factory=torch.get_num_threads)
 
@@ -53,6 +60,7 @@ class Job:
         name: address slug; None for model-tag-dataset, or ``demo`` for the demo model.
         exemplars: False leaves thumbnails and maps out, for images that may not be shown.
         resume: whether ``out`` may hold this job unfinished or finished.
+        engine: who computes; gives the same bytes as any other.
     """
 
     model: ClipResNet
@@ -64,6 +72,17 @@ class Job:
     exemplars: bool = True
     parameters: Parameters = field(default_factory=Parameters)
     resume: bool = False
+    engine: Engine = field(default_factory=LocalEngine)
+
+    def plan(self) -> Plan:
+        """How the images are cut."""
+        return Plan(
+            images=len(self.images),
+            segment=self.parameters.segment_images,
+            block=self.parameters.images_at_once,
+            bins=self.parameters.histogram_bins,
+            threads=self.parameters.threads,
+        )
 
     def slug(self) -> str:
         identity = self.model.identity
@@ -117,13 +136,14 @@ class Work:
     def collected(self) -> Collected:
         """What the pass over the images has left."""
         if self._collected is None:
-            parameters = self.job.parameters
-            with self.progress.stage("images", len(self.job.images)) as advance:
+            plan = self.job.plan()
+            with self.progress.stage("images", plan.images) as advance:
                 self._collected = collect(
                     self.job.model,
                     self.job.images,
-                    block=parameters.images_at_once,
-                    bins=parameters.histogram_bins,
+                    plan,
+                    engine=self.job.engine,
+                    folder=self.scratch.folder / "collect",
                     advance=advance,
                 )
         return self._collected

@@ -7,6 +7,7 @@ coefficients with their image numbers.  Blocks of images may be merged in any or
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +23,10 @@ NO_IMAGE = -1
 _ALL_BUT_SIGN = 0x7FFFFFFF
 _EMPTY = torch.iinfo(torch.int64).min
 """Below the key of every value, negative infinity included."""
+
+
+GATHERED = ("mean", "comoment", "histogram", "high_keys", "low_keys")
+"""The arrays that a stream adds to."""
 
 
 @dataclass
@@ -77,6 +82,22 @@ class PairStatistics:
     def m2(self) -> Float[Tensor, "head neuron"]:
         """Sum of squared deviations of every pair's coefficient."""
         return self.comoment.diagonal(dim1=1, dim2=2).T
+
+    def to(self, device: torch.device | str) -> PairStatistics:
+        """The same on another device; one that moments are merged on must always be the same."""
+        moved = {name: array.to(device) for name, array in self.arrays().items()}
+        return PairStatistics.from_arrays(moved, count=self.count, edges=self.edges.to(device))
+
+    def arrays(self) -> dict[str, Tensor]:
+        """What the stream has gathered, without its count and its edges."""
+        return {name: getattr(self, name) for name in GATHERED}
+
+    @classmethod
+    def from_arrays(
+        cls, arrays: Mapping[str, Tensor], *, count: int, edges: Float[Tensor, "head neuron edge"]
+    ) -> PairStatistics:
+        """Inverse of :meth:`arrays`."""
+        return cls(count=count, edges=edges, **{name: arrays[name] for name in GATHERED})
 
     def update(
         self, coefficients: Float[Tensor, "image head neuron"], images: Int[Tensor, " image"]

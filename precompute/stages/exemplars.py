@@ -15,7 +15,8 @@ from torch import Tensor
 from backend.clip import ClipResNet
 from backend.pairs.coefficients import activation_maps
 from precompute.datasets import ImageSet
-from precompute.stages.collect import FeatureCache
+from precompute.stages.plan import Plan
+from precompute.stages.segments import FeatureCache, decomposed, rounded_features
 
 THUMBNAIL_SIDE = 160
 WEBP_QUALITY = 80
@@ -30,13 +31,17 @@ def exemplar_maps(
     model: ClipResNet,
     images: ImageSet,
     features: FeatureCache,
+    plan: Plan,
     *,
     shown: Int[Tensor, "head neuron place"],
     sign: Int[Tensor, "head neuron"],
-    block: int,
     advance: Callable[[int], None],
 ) -> Float[Tensor, "head neuron place row column"]:
-    """Oriented maps, half precision, of every pair on its shown images (-1 for none, map zero)."""
+    """Oriented maps, half precision, of every pair on its shown images (-1 for none, map zero).
+
+    Features that are not kept are computed again, in the plan's blocks, and rounded as kept ones
+    are: both give the same bytes.
+    """
     heads, neurons, places = shown.shape
     flat = shown.flatten()
     order = flat.argsort(stable=True)
@@ -48,9 +53,7 @@ def exemplar_maps(
         if number >= 0
     }
     maps: Tensor | None = None
-    for number, feature_map, attention in _features(
-        model, images, features, sorted(triples), block
-    ):
+    for number, feature_map, attention in _features(model, images, features, sorted(triples), plan):
         entries = triples[number]
         head = entries // (neurons * places)
         neuron = entries // places % neurons
@@ -72,19 +75,21 @@ def exemplar_maps(
 
 
 def _features(
-    model: ClipResNet, images: ImageSet, features: FeatureCache, numbers: list[int], block: int
+    model: ClipResNet, images: ImageSet, features: FeatureCache, numbers: list[int], plan: Plan
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """(number, feature map, attention) of each image: from the cache, else computed again."""
+    """(number, feature map, attention) of each image: kept, else computed again."""
     for number in numbers:
         if number in features.maps:
             yield (number, *features.maps[number])
-    missing = [number for number in numbers if number not in features.maps]
-    if not missing:
-        return
-    for part in images.blocks(model.preprocess, size=block, numbers=missing):
-        found = model.decompose(part.pixels)
-        for place, number in enumerate(part.numbers):
-            yield number, found.feature_map[place].cpu(), found.attention[place].cpu()
+    missing = {number for number in numbers if number not in features.maps}
+    parts = {part.start: part for part in map(plan.block_of, sorted(missing))}
+    for block in decomposed(model, images, list(parts.values())):
+        if block.found is None:
+            continue
+        maps, attention = rounded_features(block.found)
+        for place, number in enumerate(block.numbers):
+            if number in missing:
+                yield number, maps[place], attention[place]
 
 
 def thumbnails(

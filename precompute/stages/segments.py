@@ -1,0 +1,164 @@
+"""What a segment of images is worth: the unit of work that engines hand out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from backend.clip import ClipResNet, Decomposition
+from backend.pairs.statistics import PairStatistics, histogram_edges
+from precompute.datasets import ImageBlock, ImageSet
+from precompute.errors import InputError
+from precompute.stages.plan import Plan
+
+EDGE_IMAGES = 128
+"""First readable images, whose coefficients fix the histograms' edges."""
+
+FEATURE_CACHE_BYTES = 1 << 29
+"""Feature maps kept for the exemplar stage; beyond it they are computed again."""
+
+
+@dataclass
+class FeatureCache:
+    """Feature maps (half precision) and attention by image number, within a bound of bytes."""
+
+    limit: int = FEATURE_CACHE_BYTES
+    held: int = 0
+    maps: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+    def keep(self, numbers: list[int], found: Decomposition) -> None:
+        maps, attention = rounded_features(found)
+        size = (maps.nbytes + attention.nbytes) // max(len(numbers), 1)
+        for place, number in enumerate(numbers):
+            if self.held + size > self.limit:
+                return
+            self.maps[number] = (maps[place].clone(), attention[place].clone())
+            self.held += size
+
+
+def rounded_features(
+    found: Decomposition,
+) -> tuple[Float[Tensor, "image neuron row column"], Float[Tensor, "image head token"]]:
+    """Feature maps and attention as heatmaps are made of them, whether kept or computed again."""
+    return found.feature_map.half().cpu(), found.attention.cpu()
+
+
+@dataclass(frozen=True)
+class Block:
+    """The readable images of one block, decomposed; no ``found`` if there are none."""
+
+    numbers: list[int]
+    told: int
+    found: Decomposition | None
+
+
+@dataclass(frozen=True)
+class Segment:
+    """What one segment adds to the running state.
+
+    Attributes:
+        numbers: of the readable images.
+        embeddings: of these, un-normalised.
+        calibration: coefficients of those that are calibration images, with their numbers.
+        token_norm: sum over images of each spatial token's feature norm.
+        token_attention: sum over images of each head's attention to each spatial token.
+    """
+
+    statistics: PairStatistics
+    numbers: list[int]
+    embeddings: Float[Tensor, "image d_out"]
+    calibration_numbers: list[int]
+    calibration: Float[Tensor, "calibration head neuron"]
+    token_norm: Float[Tensor, "row column"]
+    token_attention: Float[Tensor, "head row column"]
+
+
+def decomposed(model: ClipResNet, images: ImageSet, parts: Iterable[range]) -> Iterator[Block]:
+    """Each block's images taken apart; the following ones are decoded meanwhile."""
+    for block in images.decoded(model.preprocess, parts):
+        yield _decompose(model, block)
+
+
+def _decompose(model: ClipResNet, block: ImageBlock) -> Block:
+    told = len(block.numbers) + len(block.unreadable)
+    found = model.decompose(block.pixels) if block.numbers else None
+    return Block(block.numbers, told, found)
+
+
+def first_blocks(
+    model: ClipResNet, images: ImageSet, plan: Plan
+) -> tuple[Float[Tensor, "head neuron edge"], dict[int, Block]]:
+    """Edges of the histograms, and the blocks that were decomposed to find them, by first number.
+
+    Raises:
+        InputError: no image can be read.
+    """
+    parts = [part for number in range(plan.segments) for part in plan.blocks(number)]
+    known: dict[int, Block] = {}
+    waiting: list[Tensor] = []
+    blocks = decomposed(model, images, parts)
+    for part, block in zip(parts, blocks, strict=False):
+        if block.found is not None:
+            waiting.append(block.found.coefficients)
+        known[part.start] = block
+        if sum(len(values) for values in waiting) >= EDGE_IMAGES:
+            break
+    if not waiting:
+        raise InputError(f"none of the {len(images)} images could be read")
+    return histogram_edges(torch.cat(waiting)[:EDGE_IMAGES], bins=plan.bins), known
+
+
+def compute_segment(
+    model: ClipResNet,
+    blocks: Iterable[Block],
+    plan: Plan,
+    edges: Float[Tensor, "head neuron edge"],
+    watch: Callable[[Block], None] = lambda block: None,
+) -> Segment:
+    """Adds up the blocks of one segment; ``watch`` sees each of them."""
+    statistics = PairStatistics.empty(edges)
+    heads = model.factors.n_heads
+    numbers: list[int] = []
+    chosen: list[int] = []
+    embeddings = [torch.empty(0, model.factors.d_out)]
+    kept = [torch.empty(0, heads, model.factors.n_neurons)]
+    grid = grid_side(model)
+    norm = torch.zeros(grid, grid, dtype=torch.float64, device=edges.device)
+    attention = torch.zeros(heads, grid, grid, dtype=torch.float64, device=edges.device)
+    for block in blocks:
+        watch(block)
+        found = block.found
+        if found is None:
+            continue
+        statistics.update(
+            found.coefficients, torch.tensor(block.numbers, device=found.coefficients.device)
+        )
+        numbers += block.numbers
+        embeddings.append(found.embedding.cpu())
+        places = [i for i, number in enumerate(block.numbers) if number in plan.calibration]
+        chosen += [block.numbers[place] for place in places]
+        kept.append(found.coefficients[places].cpu())
+        norm += found.feature_map.norm(dim=1).double().sum(dim=0)
+        attention += found.attention[..., 1:].double().sum(dim=0).reshape(heads, grid, grid)
+    return Segment(
+        statistics=statistics,
+        numbers=numbers,
+        embeddings=torch.cat(embeddings),
+        calibration_numbers=chosen,
+        calibration=torch.cat(kept),
+        token_norm=norm.cpu(),
+        token_attention=attention.cpu(),
+    )
+
+
+CELL = 32
+"""Pixels of an image's side that become one cell of the feature map."""
+
+
+def grid_side(model: ClipResNet) -> int:
+    """Cells along either side of the feature map of a native input."""
+    return model.image_size // CELL
