@@ -15,6 +15,7 @@ from precompute.demo_world.commands import demo_images, demo_train
 from precompute.errors import InputError
 from precompute.evaluation.commands import evaluate
 from precompute.store import commands as store_commands
+from precompute.verification.commands import verify
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -28,6 +29,7 @@ app.add_typer(backend_cli.app)
 app.command()(demo_images)
 app.command()(demo_train)
 app.command()(evaluate)
+app.command()(verify)
 app.add_typer(store_commands.app, name="store")
 
 
