@@ -62,6 +62,7 @@ class Segment:
 
     Attributes:
         numbers: of the readable images.
+        told: images that were looked at, readable or not.
         embeddings: of these, un-normalised.
         calibration: coefficients of those that are calibration images, with their numbers.
         token_norm: sum over images of each spatial token's feature norm.
@@ -70,6 +71,7 @@ class Segment:
 
     statistics: PairStatistics
     numbers: list[int]
+    told: int
     embeddings: Float[Tensor, "image d_out"]
     calibration_numbers: list[int]
     calibration: Float[Tensor, "calibration head neuron"]
@@ -124,6 +126,7 @@ def compute_segment(
     heads = model.factors.n_heads
     numbers: list[int] = []
     chosen: list[int] = []
+    told = 0
     embeddings = [torch.empty(0, model.factors.d_out)]
     kept = [torch.empty(0, heads, model.factors.n_neurons)]
     grid = grid_side(model)
@@ -131,6 +134,7 @@ def compute_segment(
     attention = torch.zeros(heads, grid, grid, dtype=torch.float64, device=edges.device)
     for block in blocks:
         watch(block)
+        told += block.told
         found = block.found
         if found is None:
             continue
@@ -147,6 +151,7 @@ def compute_segment(
     return Segment(
         statistics=statistics,
         numbers=numbers,
+        told=told,
         embeddings=torch.cat(embeddings),
         calibration_numbers=chosen,
         calibration=torch.cat(kept),
