@@ -11,6 +11,7 @@ from backend.cli import CommandError
 from backend.clip import ModelError
 from backend.store import StoreError
 from precompute import commands
+from precompute.bench import commands as bench_commands
 from precompute.demo_world.commands import demo_images, demo_train
 from precompute.errors import InputError
 from precompute.evaluation.commands import evaluate
@@ -31,6 +32,7 @@ app.command()(demo_train)
 app.command()(evaluate)
 app.command()(verify)
 app.add_typer(store_commands.app, name="store")
+app.add_typer(bench_commands.app, name="bench")
 
 
 def run() -> None:

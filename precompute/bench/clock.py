@@ -1,0 +1,86 @@
+"""Times of things done in turns, so that what else the machine does falls on all alike."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+Work = Callable[[], object]
+
+
+class Times:
+    """Seconds of several contestants over the same rounds."""
+
+    def __init__(self, rounds: list[dict[str, float]]) -> None:
+        self._rounds = rounds
+
+    def median(self, name: str) -> float:
+        """Median seconds of a contestant."""
+        return median(one[name] for one in self._rounds)
+
+    def ratio(self, name: str, other: str) -> float:
+        """Median over rounds of a contestant's time over another's in the same round."""
+        return median(one[name] / one[other] for one in self._rounds)
+
+
+def in_turns(work: Mapping[str, Work], *, rounds: int, device: torch.device, warm: bool) -> Times:
+    """Runs all contestants one after the other, ``rounds`` times.
+
+    Args:
+        warm: whether each runs once before, unmeasured.
+    """
+    if warm:
+        for run in work.values():
+            run()
+    found = []
+    for _ in range(rounds):
+        found.append({name: _seconds(run, device) for name, run in work.items()})
+    return Times(found)
+
+
+def _seconds(run: Work, device: torch.device) -> float:
+    _finish(device)
+    begun = time.perf_counter()
+    run()
+    _finish(device)
+    return time.perf_counter() - begun
+
+
+def _finish(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    """What the figures depend on beside the code."""
+    told: dict[str, Any] = {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "load": round(os.getloadavg()[0], 2),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "device": str(device),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+    if device.type == "cuda":
+        told["gpu"] = torch.cuda.get_device_name(device)
+    return told
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

@@ -1,0 +1,96 @@
+"""The command line of benchmarks."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from backend.cli import Device
+from precompute.bench.models import vision_config
+from precompute.bench.precompute import bench, full_extent, quick_extent
+from precompute.errors import InputError
+from precompute.progress import Progress
+from precompute.tables import show, size_text
+
+app = typer.Typer(
+    no_args_is_help=True, help="Measure speed and memory beside what one would run instead."
+)
+
+ROUNDS = 3
+
+
+@app.callback()
+def group() -> None:
+    """Keeps ``bench precompute`` a command with a name while it is the only one."""
+
+
+@app.command()
+def precompute(
+    model: Annotated[
+        str, typer.Option("--model", help="Architecture; its weights are random.")
+    ] = "RN50x16",
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Small sizes: that it runs, not how fast.")
+    ] = False,
+    rounds: Annotated[
+        int, typer.Option(help="Repetitions of the long measurements; 1 or more.")
+    ] = ROUNDS,
+    device: Device = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Precompute and store, minutes on a CPU; needs 12 GB of memory for scikit-learn's part."""
+    if rounds < 1:
+        raise InputError(f"--rounds must be 1 or more, not {rounds}")
+    vision_config(model)
+    extent = quick_extent() if quick else full_extent(model, rounds=rounds)
+    told = bench(extent, device, Progress(quiet=as_json).note)
+    if as_json:
+        typer.echo(json.dumps(told, indent=2))
+    else:
+        _show(told)
+
+
+def _show(told: dict[str, Any]) -> None:
+    machine = told["machine"]
+    typer.echo(
+        f"{machine['processor']}, {machine['threads']} threads, load {machine['load']}, "
+        f"{machine.get('gpu', machine['device'])}, torch {machine['torch']}, {told['date']}"
+    )
+    rows = [
+        (
+            row["work"],
+            _amount(row["ours"], row["unit"]),
+            row["beside"],
+            _amount(row["theirs"], row["unit"]),
+            f"{row['meaning']}: {_number(row['figure'], row['unit'], row['meaning'])}",
+            _reach(row),
+            {True: "reached", False: "NOT reached", None: ""}[row["reached"]],
+        )
+        for row in told["rows"]
+    ]
+    show(("work", ">ours", "beside", ">theirs", "figure", "reach", ""), rows)
+
+
+def _reach(row: dict[str, Any]) -> str:
+    if row["reach"] is None:
+        return ""
+    return f"{row['bound']} {_number(row['reach'], row['unit'], row['meaning'])}"
+
+
+def _number(value: float | None, unit: str, meaning: str) -> str:
+    if value is None:
+        return "not measured"
+    plain = "/" in meaning or "share" in meaning
+    return f"{value:.3g}" if plain else _amount(value, unit)
+
+
+def _amount(value: float | None, unit: str) -> str:
+    if value is None:
+        return ""
+    if unit == "bytes":
+        return size_text(value)
+    if unit == "s":
+        return f"{value:.3g} s" if value >= 1 else f"{1e3 * value:.3g} ms"
+    return f"{value:g} {unit}"

@@ -1,0 +1,60 @@
+"""One line of a table of speeds: ours, what a user would run instead, and what is to be reached."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Unit = Literal["s", "bytes", "pairs"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A measurement.
+
+    Attributes:
+        work: what was done.
+        ours: how much it takes here, in ``unit``.
+        beside: what a user would run instead; empty where the reach is absolute.
+        theirs: how much that takes, in ``unit``; None where it could not be run.
+        figure: what ``reach`` bounds, None if it could not be measured; what it is stands in
+            ``meaning``, for example "ours / theirs".
+        reach: the bound, None for a line that is there for comparison only.
+        bound: whether ``figure`` must be at most or at least ``reach``.
+        how: how it was measured, and what a reader should know.
+    """
+
+    work: str
+    unit: Unit
+    ours: float | None
+    beside: str
+    theirs: float | None
+    meaning: str
+    figure: float | None
+    reach: float | None
+    bound: Literal["at most", "at least"]
+    how: str
+
+    @property
+    def reached(self) -> bool | None:
+        """None where there is no bound or nothing could be measured."""
+        if self.reach is None or self.figure is None or math.isnan(self.figure):
+            return None
+        return self.figure <= self.reach if self.bound == "at most" else self.figure >= self.reach
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, keys in order."""
+        return {
+            "work": self.work,
+            "unit": self.unit,
+            "ours": self.ours,
+            "beside": self.beside,
+            "theirs": self.theirs,
+            "meaning": self.meaning,
+            "figure": self.figure,
+            "reach": self.reach,
+            "bound": self.bound,
+            "reached": self.reached,
+            "how": self.how,
+        }

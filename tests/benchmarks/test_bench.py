@@ -1,0 +1,127 @@
+"""That benchmarks run, compare like with like and report in one shape; no time is asserted."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from backend.pairs.coefficients import embedding_from_coefficients
+from precompute.application import app
+from precompute.bench.clock import in_turns
+from precompute.bench.decomposition import OURS, THEIRS, contestants
+from precompute.bench.memory import extra_bytes
+from precompute.bench.models import SMALL, random_clip, random_model, random_pool
+from precompute.bench.rows import Row
+from precompute.bench.storage import Scaling, Sizes
+from precompute.errors import InputError
+
+CPU = torch.device("cpu")
+
+ROW = Row(
+    work="w", unit="s", ours=1.0, beside="b", theirs=2.0, meaning="ours / theirs", figure=0.5,
+    reach=0.6, bound="at most", how="h",
+)  # fmt: skip
+
+
+def test_the_quick_bench_reports_every_row_in_one_shape() -> None:
+    arguments = ["bench", "precompute", "--quick", "--json", "--device", "cpu"]
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert list(told) == ["date", "machine", "parameters", "rows"]
+    assert {"processor", "cores", "threads", "load", "device", "torch"} <= set(told["machine"])
+    assert told["parameters"]["quick"] is True
+    for row in told["rows"]:
+        assert list(row) == list(ROW.as_dict())
+        assert row["ours"] is None or row["ours"] > 0
+    works = " ".join(row["work"] for row in told["rows"])
+    for subject in ("coefficients", "extra memory", "search", "store on disk", "opening",
+                    "scratch", "precompute over images", "OMP of a direction"):  # fmt: skip
+        assert subject in works
+    (same,) = [row for row in told["rows"] if "the same" in row["work"]]
+    assert same["figure"] == 1.0
+    assert same["reached"] is True
+    assert all(row["reached"] is None for row in told["rows"] if row is not same)
+
+
+def test_a_row_knows_whether_it_is_reached() -> None:
+    assert ROW.reached is True
+    assert replace(ROW, figure=0.7).reached is False
+    assert replace(ROW, figure=0.7, bound="at least").reached is True
+    assert replace(ROW, figure=None).reached is None
+    assert replace(ROW, reach=None).reached is None
+
+
+def test_contestants_take_turns() -> None:
+    calls: list[str] = []
+    work = {name: lambda name=name: calls.append(name) for name in ("a", "b")}
+    times = in_turns(work, rounds=2, device=CPU, warm=True)  # type: ignore[arg-type]
+    assert calls == ["a", "b"] * 3
+    assert times.median("a") > 0
+    assert times.ratio("a", "b") > 0
+
+
+def test_both_pools_compute_the_same_embedding() -> None:
+    pool = random_pool(SMALL, CPU)
+    work = contestants(pool)
+    coefficients, expected = work[OURS](), work[THEIRS]()
+    assert isinstance(coefficients, torch.Tensor)
+    found = embedding_from_coefficients(coefficients, pool.factors)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_engine_has_the_references_weights() -> None:
+    model, clip = random_model(SMALL, CPU), random_clip(SMALL)
+    pixels = torch.randn(2, 3, model.image_size, model.image_size)
+    with torch.inference_mode():
+        expected = clip.encode_image(pixels)
+    error = (model.encode_images(pixels) - expected).norm(dim=1)
+    assert (error <= 1e-5 * expected.norm(dim=1)).all()
+
+
+def test_memory_is_the_peak_and_not_what_is_left() -> None:
+    size = 1 << 26
+
+    def run() -> None:
+        torch.ones(size // 4).sum()
+
+    found = extra_bytes(run, CPU)
+    if found is None:
+        pytest.skip("this system does not let a process reset its high-water mark")
+    assert 0.9 * size <= found <= 1.5 * size
+
+
+def test_shapes_grow_with_the_model() -> None:
+    small = Sizes(side=3, heads=11, neurons=704, d_out=89, words=101, images=37)
+    large = Sizes(side=12, heads=48, neurons=3072, d_out=768, words=30_000, images=50_000)
+    scaling = Scaling(small, large)
+    assert scaling.shape([11, 704, 64]) == [48, 3072, 64]
+    assert scaling.shape([704, 11, 11]) == [3072, 48, 48]
+    assert scaling.shape([102]) == [30_001]
+    assert scaling.shape([11 * 704 * 64]) == [48 * 3072 * 64]
+    assert scaling.shape([101, 89]) == [30_000, 768]
+    assert scaling.shape([11, 3, 3]) == [48, 12, 12]
+    assert scaling.shape([]) == []
+    assert scaling.raw_bytes(4 * 37 * 7744) == 4 * 1000 * 147_456
+    assert scaling.raw_bytes(4 * 37 * 89) == 4 * 50_000 * 768
+    assert scaling.raw_bytes(37) == 50_000
+    assert scaling.raw_bytes(1234) == 1234
+    same = Scaling(small, small)
+    assert same.shape([11, 704, 101, 7]) == [11, 704, 101, 7]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--rounds", "0"], "--rounds must be 1 or more"),
+        (["--model", "ViT-B-32"], "ViT-B-32 is not one of"),
+    ],
+)
+def test_nonsense_is_refused(options: list[str], sentence: str) -> None:
+    refused = CliRunner().invoke(app, ["bench", "precompute", *options])
+    assert isinstance(refused.exception, InputError)
+    assert sentence in str(refused.exception)
