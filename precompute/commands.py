@@ -6,11 +6,12 @@ import shutil
 from pathlib import Path
 from typing import Annotated
 
+import torch
 import typer
 
 from backend.cli import Checkpoint, Device, Model, Pretrained
 from backend.clip import DEMO, ClipResNet, load_model
-from backend.clip.models import demo_fingerprint
+from backend.clip.models import demo_fingerprint, resolve_device
 from backend.clip.text import IMAGENET_TEMPLATES, PLAIN_TEMPLATES
 from backend.server.commands import serve
 from backend.store import Manifest, StoreError, open_store
@@ -19,7 +20,9 @@ from backend.store.writer import SCRATCH
 from precompute.datasets import DemoScenes, ImageSet, open_images
 from precompute.demo_world.vocabulary import TEMPLATES as DEMO_TEMPLATES
 from precompute.demo_world.vocabulary import vocabulary as demo_vocabulary
+from precompute.engines import ENGINES, RAY_WORKERS, make_engine
 from precompute.errors import InputError
+from precompute.estimate import images_at_once
 from precompute.job import ATOMS, Job, Parameters, can_resume, run
 from precompute.progress import Progress
 from precompute.scratch import JOB
@@ -29,6 +32,9 @@ DEMO_IMAGES = 1000
 DEMO_SEED = 0
 DEMO_ATOMS = 16
 """The demo's vocabulary is small and its heads are 64 wide: many words would fit anything."""
+
+MOST_THREADS = 1024
+"""Each thread takes memory; no machine has more processors to run them."""
 
 DEMO_STORE = Path("stores/demo")
 
@@ -70,7 +76,18 @@ def precompute(
         bool,
         typer.Option("--resume", help="Take up what was interrupted; a new folder is begun."),
     ] = False,
-    device: Device = "auto",
+    engine: Annotated[
+        str, typer.Option("--engine", help=f"Who computes: {' or '.join(ENGINES)}.")
+    ] = "local",
+    workers: Annotated[
+        int | None, typer.Option("--workers", help=f"Ray's; {RAY_WORKERS} by default.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option("--threads", help="Processor threads of every worker.")
+    ] = None,
+    device: Annotated[
+        str, typer.Option("--device", help="auto, cpu, cuda, cuda:N, or several: cuda:0,cuda:1.")
+    ] = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
 ) -> None:
     """Compute a store: directions, statistics and text explanations of every pair."""
@@ -78,10 +95,16 @@ def precompute(
     if not is_demo and (images is None or vocabulary is None):
         lacking = "--images DIR" if images is None else "--vocabulary FILE"
         raise InputError(f"{model} needs {lacking}; only the demo model brings its own")
+    devices = tuple(device.split(","))
+    worker = make_engine(engine, devices=devices, workers=workers)
+    _settle_threads(threads)
     words = read_vocabulary(vocabulary) if vocabulary else demo_vocabulary()
     prompts = _templates(templates, demo_words=is_demo and vocabulary is None)
     folder = open_images(images) if images else None
-    clip = load_model(model, pretrained, checkpoint=checkpoint, device=device)
+    clip = load_model(model, pretrained, checkpoint=checkpoint, device=devices[0])
+    for other in devices[1:]:
+        resolve_device(other)
+    standard = DEMO_ATOMS if is_demo else ATOMS
     job = Job(
         model=clip,
         images=folder or _demo_scenes(clip),
@@ -90,8 +113,11 @@ def precompute(
         out=out,
         name=name,
         exemplars=not no_exemplars,
-        parameters=Parameters(atoms=atoms or (DEMO_ATOMS if is_demo else ATOMS)),
+        parameters=Parameters(
+            atoms=standard if atoms is None else atoms, images_at_once=images_at_once(clip)
+        ),
         resume=resume,
+        engine=worker,
     )
     manifest = run(job, Progress(quiet=quiet))
     typer.echo(_summary(out, manifest))
@@ -127,6 +153,14 @@ def demo(
     serve([store], host=host, port=port, device=device, data=data)
 
 
+def _settle_threads(threads: int | None) -> None:
+    if threads is None:
+        return
+    if not 1 <= threads <= MOST_THREADS:
+        raise InputError(f"--threads must be between 1 and {MOST_THREADS}, got {threads}")
+    torch.set_num_threads(threads)
+
+
 def _demo_scenes(model: ClipResNet) -> ImageSet:
     return DemoScenes(DEMO_IMAGES, seed=DEMO_SEED, size=model.image_size)
 
@@ -146,7 +180,7 @@ def _is_current(store: Path) -> bool:
     except StoreError:
         return False
     parameters = Parameters(atoms=DEMO_ATOMS).recorded()
-    machine = {"threads"}
+    machine = {"threads", "device"}
     return (
         manifest.model.weights_sha256 == demo_fingerprint()
         and manifest.dataset.images == DEMO_IMAGES
@@ -170,8 +204,7 @@ def _summary(out: Path, manifest: Manifest) -> str:
     size = sum(record.size for record in manifest.files.values())
     seconds = sum(manifest.timings.values())
     unreadable = len(manifest.dataset.unreadable)
-    skipped = f", {unreadable} unreadable" if unreadable else ""
     return (
-        f"{out}: store {manifest.name!r}, {manifest.dataset.images:,} images{skipped}, "
-        f"{size / 1e6:.0f} MB, {seconds:.0f} s"
+        f"{out}: store {manifest.name!r}, {manifest.dataset.images:,} images, "
+        f"{unreadable:,} unreadable, {size / 1e6:.0f} MB, {seconds:.0f} s"
     )

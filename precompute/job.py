@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.metadata
+import shutil
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -31,6 +33,7 @@ from backend.store.format import (
 )
 from backend.store.writer import SCRATCH
 from precompute.errors import InputError
+from precompute.estimate import Estimate, estimate
 from precompute.progress import Progress
 from precompute.scratch import Scratch, differences, refuse_another
 from precompute.stages.collect import Collected, statistics_arrays
@@ -54,7 +57,12 @@ def run(job: Job, progress: Progress) -> Manifest:
     if job.resume and (job.out / MANIFEST).exists():
         progress.note(f"{job.out} is finished already")
         return finished(job)
-    work = Work(job, StoreWriter(job.out, resume=job.resume), progress)
+    writer = StoreWriter(job.out, resume=job.resume)
+    expected = estimate(job.shapes())
+    check_space(job.out, expected)
+    for sentence in (*job.images.notes, *job.images.damaged, expected.sentence()):
+        progress.note(sentence)
+    work = Work(job, writer, progress)
     with work.scratch.held():
         work.scratch.begin(job.identity())
         stages = [stage for stage in STAGES if stage.wanted(job)]
@@ -81,6 +89,18 @@ def check(job: Job) -> None:
         raise InputError(
             f"--atoms must be between 1 and {limit} (vocabulary and width of the joint space), "
             f"got {job.parameters.atoms}"
+        )
+
+
+def check_space(out: Path, expected: Estimate) -> None:
+    """Raises InputError if the disk has less room than the job needs beside what is there."""
+    there = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    needed = expected.scratch + expected.store - there
+    free = shutil.disk_usage(out).free
+    if needed > free:
+        raise InputError(
+            f"the disk of {out} has {free / 1e9:.1f} GB free "
+            f"where about {needed / 1e9:.1f} GB are needed"
         )
 
 
@@ -126,7 +146,7 @@ def finish(work: Work) -> Manifest:
             sha256=job.images.digest(),
         ),
         templates=job.templates,
-        parameters=job.parameters.recorded(),
+        parameters=job.recorded(),
         code_version=importlib.metadata.version("pairscope"),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         timings=work.seconds,
@@ -151,6 +171,9 @@ def write_vocabulary(work: Work) -> None:
     work.writer.arrays(EMBEDDINGS, {"embeddings": np.concatenate(parts)})
 
 
+MOST_NAMED = 3
+"""Unreadable images named on the screen; the manifest names all."""
+
 WORDS_IN_PART = 256
 """Words that a killed job may have to embed again; a multiple of those in one batch."""
 
@@ -164,6 +187,13 @@ def collect_images(work: Work) -> None:
     """One pass over the images."""
     collected = work.collected()
     work.tell(images=collected.statistics.count, unreadable=collected.unreadable)
+    if collected.unreadable:
+        named = ", ".join(collected.unreadable[:MOST_NAMED])
+        more = len(collected.unreadable) - MOST_NAMED
+        work.progress.note(
+            f"{len(collected.unreadable):,} of {collected.plan.images:,} images cannot be read: "
+            f"{named}{f' and {more:,} more' if more > 0 else ''}"
+        )
 
 
 def write_statistics(work: Work) -> None:

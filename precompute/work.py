@@ -21,6 +21,7 @@ from backend.store.reader import Arrays
 from backend.store.writer import SCRATCH
 from precompute.datasets import ImageSet
 from precompute.engines.local import LocalEngine
+from precompute.estimate import Shapes, model_shapes
 from precompute.progress import Progress
 from precompute.scratch import Scratch, StageRecord
 from precompute.stages.collect import Collected, Engine, collect
@@ -84,6 +85,25 @@ class Job:
             threads=self.parameters.threads,
         )
 
+    def shapes(self) -> Shapes:
+        """What the job's size depends on."""
+        parameters = self.parameters
+        return Shapes(
+            **model_shapes(self.model),
+            images=len(self.images),
+            words=len(self.vocabulary),
+            atoms=parameters.atoms,
+            bins=parameters.histogram_bins,
+            block=parameters.images_at_once,
+            exemplars=self.exemplars,
+            workers=self.engine.workers,
+            processes=self.engine.processes,
+        )
+
+    def recorded(self) -> dict[str, Any]:
+        """The parameters, with the kind of device: sums on another have other last digits."""
+        return {**self.parameters.recorded(), "device": self.model.device.type}
+
     def slug(self) -> str:
         identity = self.model.identity
         if self.name is not None:
@@ -104,7 +124,7 @@ class Job:
             },
             "templates": self.templates,
             "exemplars": self.exemplars,
-            "parameters": self.parameters.recorded(),
+            "parameters": self.recorded(),
             "code_version": importlib.metadata.version("pairscope"),
         }
 

@@ -28,6 +28,8 @@ class LocalEngine:
 
     def __init__(self, devices: tuple[str, ...] = ()) -> None:
         self._devices = devices
+        self.workers = max(1, len(devices))
+        self.processes = 0
 
     def segments(
         self, task: Task, wanted: range, known: dict[int, Block], watch: Callable[[Block], None]

@@ -39,7 +39,7 @@ class RayEngine:
         if workers < 1:
             raise InputError(f"--workers must be at least 1, got {workers}")
         self._ray = _library()
-        self._workers = workers
+        self.workers = self.processes = workers
 
     def segments(
         self, task: Task, wanted: range, known: dict[int, Block], watch: Callable[[Block], None]
@@ -49,7 +49,7 @@ class RayEngine:
             return
         known.clear()  # the first blocks are cheaper to compute again than to send
         ray = self._ray
-        with _connected(ray, self._workers):
+        with _connected(ray, self.workers):
             device = task.model.device.type
             shared = ray.put(
                 replace(task, model=replica(task.model, "cpu"), edges=task.edges.cpu())
@@ -61,7 +61,7 @@ class RayEngine:
                 max_task_retries=RETRIES,
                 runtime_env={"env_vars": {"OMP_NUM_THREADS": str(task.plan.threads)}},
             )
-            workers = [hire.remote(shared, device) for _ in range(min(self._workers, len(wanted)))]
+            workers = [hire.remote(shared, device) for _ in range(min(self.workers, len(wanted)))]
             for segment in self._in_order(workers, wanted):
                 watch(Block(segment.numbers, segment.told, None))
                 yield segment

@@ -75,7 +75,15 @@ class Task:
 
 @runtime_checkable
 class Engine(Protocol):
-    """Computes segments, here or elsewhere."""
+    """Computes segments, here or elsewhere.
+
+    Attributes:
+        workers: how many segments are computed side by side.
+        processes: how many of the workers have a memory of their own.
+    """
+
+    workers: int
+    processes: int
 
     def segments(
         self, task: Task, wanted: range, known: dict[int, Block], watch: Callable[[Block], None]

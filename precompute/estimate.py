@@ -1,0 +1,185 @@
+"""What a job will take, from its shapes alone: told before the long work, checked against the disk.
+
+RN50x16, 1,000 images, 30,000 words, 64 atoms: 5 GB of memory, 1 GB of scratch, 1 GB of store
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from backend.clip import ClipResNet
+from backend.pairs.statistics import RANKS
+from backend.store.format import BOTTOM_SHOWN, TOP_SHOWN
+from precompute.stages.plan import CALIBRATION_IMAGES
+from precompute.stages.segments import CELL, EDGE_IMAGES, FEATURE_CACHE_BYTES
+
+FLOAT, DOUBLE, LONG, HALF = 4, 8, 8, 2
+
+PROCESS_BYTES = 500_000_000
+"""Python with its libraries, measured."""
+
+ACTIVATIONS_ALIVE = 6
+"""Arrays of the stem's size that a forward pass holds at its peak, measured."""
+
+BLOCK_BYTES = 1_000_000_000
+"""What the activations of one block of images may take."""
+
+LARGEST_BLOCK = 32
+
+THUMBNAIL_BYTES = 8_000
+"""Of a photograph 160 pixels wide, on the large side."""
+
+BLOCKS_HELD = 4
+"""Decoded blocks: one in use, those ahead, and one being put together."""
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Everything that the size of a job depends on.
+
+    Attributes:
+        side: of the images, in pixels.
+        stem: channels of the widest early activation, at half the images' resolution.
+        weights: bytes of the model.
+        workers: processes or threads that compute segments side by side.
+        processes: how many of these have a memory of their own.
+    """
+
+    heads: int
+    neurons: int
+    d_head: int
+    d_out: int
+    side: int
+    stem: int
+    weights: int
+    images: int
+    words: int
+    atoms: int
+    bins: int
+    block: int
+    exemplars: bool
+    workers: int = 1
+    processes: int = 0
+
+    @property
+    def pairs(self) -> int:
+        return self.heads * self.neurons
+
+    @property
+    def cells(self) -> int:
+        return (self.side // CELL) ** 2
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Bytes at the peak."""
+
+    memory: int
+    scratch: int
+    store: int
+
+    def sentence(self) -> str:
+        return (
+            f"about {_gigabytes(self.memory)} of memory, {_gigabytes(self.scratch)} of scratch, "
+            f"{_gigabytes(self.store)} of store"
+        )
+
+
+def model_shapes(model: ClipResNet) -> dict[str, int]:
+    """Those of the shapes that the model decides."""
+    factors = model.factors
+    return {
+        "heads": factors.n_heads,
+        "neurons": factors.n_neurons,
+        "d_head": factors.d_head,
+        "d_out": factors.d_out,
+        "side": model.image_size,
+        "stem": model.model.visual.layer1[0].conv1.in_channels,
+        "weights": sum(array.nbytes for array in model.model.state_dict().values()),
+    }
+
+
+def images_at_once(model: ClipResNet) -> int:
+    """Images per block: as many as memory allows, a power of two up to 32."""
+    told = model_shapes(model)
+    size = LARGEST_BLOCK
+    while size > 1 and forward_bytes(told["side"], told["stem"], size) > BLOCK_BYTES:
+        size //= 2
+    return size
+
+
+def forward_bytes(side: int, stem: int, block: int) -> int:
+    """Peak of the activations while ``block`` images go through the model."""
+    return ACTIVATIONS_ALIVE * block * (side // 2) ** 2 * stem * FLOAT
+
+
+def estimate(shapes: Shapes) -> Estimate:
+    """Bytes at the peak of a job of these shapes."""
+    return Estimate(
+        memory=_memory(shapes),
+        scratch=_scratch(shapes),
+        store=sum(store_parts(shapes).values()),
+    )
+
+
+def state_bytes(shapes: Shapes) -> int:
+    """Running statistics: moments, covariances, histograms with edges, the images at either end."""
+    per_pair = DOUBLE + shapes.heads * DOUBLE + shapes.bins * LONG + (shapes.bins + 1) * FLOAT
+    return shapes.pairs * (per_pair + 2 * RANKS * LONG)
+
+
+def store_parts(shapes: Shapes) -> dict[str, int]:
+    """Bytes of a finished store by what they hold."""
+    s = shapes
+    places = TOP_SHOWN + BOTTOM_SHOWN
+    steps = s.atoms.bit_length() + 1
+    statistics = 5 * FLOAT + 1 + 2 * RANKS * 2 * FLOAT + s.heads * FLOAT
+    statistics += (2 * s.bins + 1) * FLOAT
+    parts = {
+        "factors": FLOAT * s.pairs * s.d_head + FLOAT * s.neurons * s.d_out,
+        "statistics": s.pairs * statistics,
+        "explanations": s.pairs * (2 * s.atoms + steps) * FLOAT,
+        "vocabulary": s.words * (s.d_out * FLOAT + 10),
+    }
+    if s.exemplars:
+        parts["maps"] = s.pairs * places * s.cells * HALF
+        parts["thumbnails"] = min(s.images, s.pairs * places) * THUMBNAIL_BYTES
+    return parts
+
+
+def _scratch(s: Shapes) -> int:
+    rows = s.images * (s.d_out * FLOAT + 1)
+    calibration = min(s.images, CALIBRATION_IMAGES) * s.pairs * FLOAT
+    # A state is written beside the one before, which is then dropped.
+    collect = rows + calibration + 2 * state_bytes(s)
+    explanations = s.pairs * (2 * s.atoms + s.atoms.bit_length() + 1) * FLOAT
+    words = s.words * s.d_out * FLOAT
+    return max(words, collect + explanations)
+
+
+def _memory(s: Shapes) -> int:
+    own = PROCESS_BYTES + s.weights
+    state = state_bytes(s)
+    coefficients = s.pairs * FLOAT
+    pixels = BLOCKS_HELD * s.block * 3 * s.side**2 * FLOAT
+    features = s.neurons * s.cells * FLOAT
+    # Candidates at either end of a block, beside those gathered, while the best are chosen.
+    candidates = 2 * s.pairs * (RANKS + s.block) * LONG * 2
+    exact = 4 * s.block * s.pairs * DOUBLE
+    worker = forward_bytes(s.side, s.stem, s.block) + pixels + state + max(candidates, exact)
+    first = min(s.images, EDGE_IMAGES + s.block) * (coefficients + features)
+    kept = min(FEATURE_CACHE_BYTES, s.images * features // 2)
+    embeddings = s.images * s.d_out * FLOAT
+    collect = state + kept + embeddings + max(first, 2 * state) + s.workers * worker
+    summarise = 3 * state + kept + 3 * embeddings
+    explain = state + kept + 3 * s.words * s.d_out * FLOAT + 3 * s.pairs * s.atoms * FLOAT
+    maps = store_parts(s).get("maps", 0)
+    places = s.pairs * (TOP_SHOWN + BOTTOM_SHOWN) * LONG
+    exemplars = state + kept + 5 * places + maps + forward_bytes(s.side, s.stem, s.block)
+    exemplars += store_parts(s).get("thumbnails", 0)
+    elsewhere = s.processes * (own + state + first)
+    return own + elsewhere + max(collect, summarise, explain, exemplars)
+
+
+def _gigabytes(size: int) -> str:
+    return f"{max(size / 1e9, 0.1):.1f} GB"
