@@ -68,11 +68,12 @@ def load_atlas() -> Atlas:
     rows = sheet.shape[0] // tile
     tiles = sheet.reshape(rows, tile, columns, tile, 4).transpose(0, 2, 4, 1, 3)
     tiles = tiles.reshape(rows * columns, 4, tile, tile)[: len(concepts)]
-    return Atlas(concepts, _pyramid(torch.from_numpy(tiles.copy())), tile, int(layout["extent"]))
+    return Atlas(concepts, pyramid(torch.from_numpy(tiles.copy())), tile, int(layout["extent"]))
 
 
-def _pyramid(tiles: Tensor) -> tuple[Tensor, ...]:
-    """Premultiplied sprites [concept, 4, side, side] uint8 at every level, by area averaging."""
+def pyramid(tiles: Tensor) -> tuple[Tensor, ...]:
+    """Sprites of every level from straight ones [concept, 4, side, side] uint8: colour is
+    premultiplied, then averaged by area."""
     colour = tiles.float()
     colour[:, :3] *= colour[:, 3:] / 255
     levels = []

@@ -118,7 +118,11 @@ def draw(emoji: str, font: ImageFont.FreeTypeFont) -> Image.Image:
     box = canvas.getbbox()
     if box is None or box[2] > CANVAS:
         raise ValueError(f"The font has no single drawing for {emoji!r}.")
-    drawing = canvas.crop(box)
+    return fit(canvas.crop(box))
+
+
+def fit(drawing: Image.Image) -> Image.Image:
+    """An RGBA drawing without margins on a transparent TILE x TILE tile, as :func:`draw` has it."""
     scale = EXTENT / max(drawing.size)
     width, height = (max(1, round(side * scale)) for side in drawing.size)
     # Resize with premultiplied colour ("RGBa"), or transparent black bleeds into the edges.

@@ -10,18 +10,32 @@ import typer
 
 from backend.clip.models import DEMO_FOLDER
 from precompute.errors import InputError
-from precompute.evaluation.report import TASKS, flatten, write_into_card
+from precompute.evaluation.drawings import ARTS
+from precompute.evaluation.report import DRAWINGS, TASKS, flatten, sources, write_into_card
 from precompute.evaluation.report import evaluate as run
 
 CARD = DEMO_FOLDER / "MODEL_CARD.md"
 
+ART_HELP = "; ".join(
+    f"{art.name} {art.version} ({art.licence}): {art.fetch}, then --drawings {art.folder}"
+    for art in ARTS
+)
+
 
 def evaluate(
-    task: Annotated[str, typer.Argument(help=f"What to measure: {', '.join(TASKS)}.")],
+    task: Annotated[str, typer.Argument(help=f"What to measure: {', '.join((*TASKS, DRAWINGS))}.")],
     model: Annotated[str, typer.Option(help="Model to measure.")] = "demo",
     dataset: Annotated[str, typer.Option(help="Data to measure it on: demo.")] = "demo",
     seed: Annotated[int, typer.Option(help="Seed of the scenes; 0 or more.")] = 0,
     count: Annotated[int, typer.Option(help="Scenes of each kind; 1 or more.")] = 1000,
+    folders: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--drawings",
+            help="For drawings: a folder of images named by code points (1f98b.png, 1F98B.svg); "
+            f"may be given again. None is shipped; openly licensed ones are {ART_HELP}.",
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     write_card: Annotated[
@@ -30,14 +44,23 @@ def evaluate(
 ) -> None:
     """Measure a model on pictures with known contents."""
     try:
-        report = run(task, model=model, dataset=dataset, seed=seed, count=count, device=device)
+        notes = sources(folders) if folders and write_card else ""
+        report = run(
+            task,
+            model=model,
+            dataset=dataset,
+            seed=seed,
+            count=count,
+            device=device,
+            folders=folders or (),
+        )
         if write_card:
-            write_into_card(Path(CARD), report)
+            write_into_card(Path(CARD), report, notes)
     except ValueError as error:
         raise InputError(str(error)) from error
     if as_json:
         typer.echo(json.dumps(report.as_dict()))
         return
-    typer.echo(f"{task} of {model} on {dataset}, seed {seed}, {count} scenes")
+    typer.echo(f"{task} of {model} on {report.dataset}, seed {seed}, {count} scenes")
     for name, value in flatten(report.metrics).items():
         typer.echo(f"  {name:<24} {value:.3f}")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from backend.clip import DEMO, ClipResNet, load_model
 from precompute.evaluation.classification import classification
+from precompute.evaluation.drawings import art_of, drawings, name_of
 from precompute.evaluation.explanations import explanations
 from precompute.evaluation.segmentation import segmentation
 
@@ -20,6 +21,9 @@ TASKS: dict[str, Task] = {
     "segmentation": segmentation,
     "explanations": explanations,
 }
+DRAWINGS = "drawings"
+"""The task that takes its data from folders."""
+
 DATASETS = ("demo",)
 
 
@@ -40,24 +44,63 @@ class Report:
 
 
 def evaluate(
-    task: str, *, model: str, dataset: str, seed: int, count: int, device: str = "auto"
+    task: str,
+    *,
+    model: str,
+    dataset: str,
+    seed: int,
+    count: int,
+    device: str = "auto",
+    folders: Sequence[Path] = (),
 ) -> Report:
-    """Measure a model on a data set. Raises ValueError for a task or data set that is not there."""
-    if task not in TASKS:
-        raise ValueError(f"Unknown task {task!r}: there is {', '.join(TASKS)}.")
+    """Measure a model on a data set, or for ``drawings`` on folders of them.
+
+    Figures of several folders are grouped by their names.  Raises ValueError for a task or data set
+    that is not there.
+    """
+    if task not in (*TASKS, DRAWINGS):
+        raise ValueError(f"Unknown task {task!r}: there is {', '.join((*TASKS, DRAWINGS))}.")
     if dataset not in DATASETS:
         raise ValueError(f"Unknown data set {dataset!r}: there is {', '.join(DATASETS)}.")
     if count < 1:
         raise ValueError(f"The count must be 1 or more, not {count}.")
     if seed < 0:
         raise ValueError(f"The seed must be 0 or more, not {seed}.")
+    if bool(folders) != (task == DRAWINGS):
+        raise ValueError(f"--drawings DIR belongs to the task {DRAWINGS}, which needs it.")
     loaded: ClipResNet = load_model(model, device=device)
-    metrics = TASKS[task](loaded, seed=seed, count=count)
-    return Report(task, model, dataset, seed, count, metrics)
+    if task != DRAWINGS:
+        return Report(
+            task, model, dataset, seed, count, TASKS[task](loaded, seed=seed, count=count)
+        )
+    names = [name_of(folder) for folder in folders]
+    if len(set(names)) < len(names):
+        raise ValueError(f"Every folder of drawings needs a name of its own: {', '.join(names)}.")
+    found = {
+        name: drawings(loaded, seed=seed, count=count, folder=folder)
+        for name, folder in zip(names, folders, strict=True)
+    }
+    metrics = found if len(found) > 1 else next(iter(found.values()))
+    return Report(task, model, ", ".join(found), seed, count, metrics)
 
 
-def write_into_card(card: Path, report: Report) -> None:
-    """Put a report's figures between its task's markers in a model card.
+def sources(folders: Sequence[Path]) -> str:
+    """Whose drawings the folders hold, under which licence, and how to fetch them; for the card.
+
+    Raises:
+        ValueError: a folder is of no known art, so that the card could not tell.
+    """
+    lines = []
+    for folder in folders:
+        art = art_of(folder)
+        if art is None:
+            raise ValueError(f"{folder} is of no art that the card can name with its licence.")
+        lines.append(f"- {art.name} {art.version}, {art.licence}: `{art.fetch}`")
+    return "\n".join(lines)
+
+
+def write_into_card(card: Path, report: Report, notes: str = "") -> None:
+    """Put a report's figures, and notes below them, between its task's markers in a model card.
 
     The markers are ``<!-- figures: TASK -->`` and ``<!-- end: TASK -->``. Raises ValueError for a
     card without them, or a report of another model.
@@ -69,7 +112,8 @@ def write_into_card(card: Path, report: Report) -> None:
     pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
     if not pattern.search(text):
         raise ValueError(f"The card has no place for {report.task} figures.")
-    block = f"{begin}\n{_table(report)}\n{end}"
+    table = "\n\n".join(filter(None, [_table(report), notes]))
+    block = f"{begin}\n{table}\n{end}"
     partial = card.with_suffix(".partial")
     partial.write_text(pattern.sub(lambda _: block, text, count=1), encoding="utf-8")
     partial.replace(card)
