@@ -15,6 +15,7 @@ from precompute.bench import commands as bench_commands
 from precompute.demo_world.commands import demo_images, demo_train
 from precompute.errors import InputError
 from precompute.evaluation.commands import evaluate
+from precompute.explain import explain
 from precompute.store import commands as store_commands
 from precompute.verification.commands import verify
 
@@ -31,6 +32,7 @@ app.command()(demo_images)
 app.command()(demo_train)
 app.command()(evaluate)
 app.command()(verify)
+app.command()(explain)
 app.add_typer(store_commands.app, name="store")
 app.add_typer(bench_commands.app, name="bench")
 

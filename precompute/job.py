@@ -10,16 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from backend.clip import ClipResNet
 from backend.pairs.factors import write_norms
+from backend.pairs.sinks import sink_tokens
 from backend.pairs.statistics import OrientedStatistics, monosemanticity, orient, percentiles
 from backend.store import Manifest, StoreWriter, open_store
 from backend.store.format import (
     BOTTOM_SHOWN,
     EMBEDDINGS,
-    EXPLANATIONS,
     FACTORS,
     MANIFEST,
     MAPS,
@@ -38,7 +37,9 @@ from precompute.progress import Progress
 from precompute.scratch import Scratch, differences, refuse_another
 from precompute.stages.collect import Collected, statistics_arrays
 from precompute.stages.exemplars import exemplar_maps, thumbnails
-from precompute.stages.explain import Explanations, explain
+from precompute.stages.neighbours import write_map, write_neighbours
+from precompute.stages.pairs import write_explanations, write_index, write_nulls
+from precompute.stages.units import write_heads, write_neurons
 from precompute.stages.vocabulary import embed_vocabulary
 from precompute.work import ATOMS, Job, Parameters, Stage, Work
 
@@ -203,16 +204,6 @@ def write_statistics(work: Work) -> None:
     work.writer.arrays(STATISTICS, _statistics_arrays(collected, oriented))
 
 
-def write_explanations(work: Work) -> None:
-    """Words for every pair's direction."""
-    factors = work.job.model.factors
-    embeddings = torch.from_numpy(np.array(work.arrays(EMBEDDINGS)["embeddings"]))
-    sign = torch.from_numpy(np.array(work.arrays(STATISTICS)["sign"]))
-    with work.progress.stage("pairs", factors.n_pairs) as advance:
-        found = explain(factors, embeddings, atoms=work.job.parameters.atoms, advance=advance)
-    work.writer.arrays(EXPLANATIONS, _explanation_arrays(found, sign))
-
-
 def write_exemplars(work: Work) -> None:
     """Thumbnails of the images that pages show, and maps of every pair on its own."""
     job, block = work.job, work.job.parameters.images_at_once
@@ -247,6 +238,12 @@ STAGES = (
     Stage("collect", collect_images),
     Stage("summarise", write_statistics),
     Stage("explain", write_explanations),
+    Stage("nulls", write_nulls),
+    Stage("index", write_index),
+    Stage("neurons", write_neurons),
+    Stage("heads", write_heads),
+    Stage("neighbours", write_neighbours),
+    Stage("map", write_map),
     Stage("exemplars", write_exemplars, wanted=lambda job: job.exemplars),
 )
 """In order: each may read what those before it have left."""
@@ -277,13 +274,8 @@ def _statistics_arrays(collected: Collected, oriented: OrientedStatistics) -> di
         "top_values": oriented.top_values,
         "bottom_images": oriented.bottom_images.to(torch.int32),
         "bottom_values": oriented.bottom_values,
+        "token_norm": collected.token_norm.float(),
+        "token_attention": collected.token_attention.float(),
+        "sink_tokens": sink_tokens(collected.token_norm, collected.token_attention).int(),
     }
     return statistics_arrays(collected) | {name: told[name].cpu().numpy() for name in told}
-
-
-def _explanation_arrays(explanations: Explanations, sign: Tensor) -> dict[str, np.ndarray]:
-    return {
-        "word_ids": explanations.word_ids.numpy(),
-        "weights": (explanations.weights * sign[..., None]).numpy(),
-        "cosine": explanations.cosine.numpy(),
-    }

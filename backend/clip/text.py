@@ -9,7 +9,10 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from open_clip import CLIP, SimpleTokenizer
-from open_clip.zero_shot_metadata import OPENAI_IMAGENET_TEMPLATES
+from open_clip.zero_shot_metadata import (
+    OPENAI_IMAGENET_TEMPLATES,
+    SIMPLE_IMAGENET_TEMPLATES,
+)
 from torch import Tensor
 
 TEXT_BATCH = 512
@@ -23,6 +26,12 @@ IMAGENET_TEMPLATES: tuple[str, ...] = tuple(
     template(_PLACE).replace(_PLACE, "{}") for template in OPENAI_IMAGENET_TEMPLATES
 )
 """The 80 prompt templates of the CLIP paper, which the official dictionary uses too."""
+
+FEW_TEMPLATES: tuple[str, ...] = tuple(
+    template(_PLACE).replace(_PLACE, "{}") for template in SIMPLE_IMAGENET_TEMPLATES
+)
+"""The seven of them that OpenAI found by forward selection to do as well as all: last cell of
+https://github.com/openai/CLIP/blob/main/notebooks/Prompt_Engineering_for_ImageNet.ipynb."""
 
 
 def fill(templates: Sequence[str], text: str) -> list[str]:

@@ -97,6 +97,17 @@ class CurvePoint:
 
 
 @dataclass(frozen=True)
+class NullCurve:
+    """What chance reaches, beside the curve."""
+
+    name: str
+    path: str
+    """The line, as SVG path data."""
+    y: float
+    """Where the line ends."""
+
+
+@dataclass(frozen=True)
 class CurveChart:
     """Cosine reached against the number of words, words on a logarithmic axis."""
 
@@ -110,6 +121,8 @@ class CurveChart:
     path: str
     """The line through the points, as SVG path data."""
     y_ticks: list[Tick]
+    nulls: list[NullCurve]
+    """Random directions and shuffled words, on the same axes."""
 
 
 def word_bars(words: Sequence[Word]) -> WordBars:
@@ -194,7 +207,14 @@ def curve_chart(steps: Sequence[CosineStep]) -> CurveChart:
         )
         for step in steps
     ]
-    path = " ".join(f"{'L' if i else 'M'}{p.x} {p.y}" for i, p in enumerate(points))
+    nulls = []
+    for name, values in (
+        ("random", [step.random for step in steps]),
+        ("shuffled", [step.shuffled for step in steps]),
+    ):
+        places = [(p.x, round(y_of(v), 2)) for p, v in zip(points, values, strict=True)]
+        if places:
+            nulls.append(NullCurve(name=name, path=_line(places), y=places[-1][1]))
     return CurveChart(
         width=CHART_WIDTH,
         height=CHART_HEIGHT,
@@ -203,9 +223,15 @@ def curve_chart(steps: Sequence[CosineStep]) -> CurveChart:
         base=base,
         top=MARGIN_TOP,
         points=points,
-        path=path,
+        path=_line([(point.x, point.y) for point in points]),
         y_ticks=[Tick(round(y_of(v), 2), v) for v in nice_ticks(y_low, 1.0, 3)],
+        nulls=nulls,
     )
+
+
+def _line(places: Sequence[tuple[float, float]]) -> str:
+    """A line through points, as SVG path data."""
+    return " ".join(f"{'L' if i else 'M'}{x} {y}" for i, (x, y) in enumerate(places))
 
 
 def nice_ticks(low: float, high: float, wanted: int) -> list[float]:

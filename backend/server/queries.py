@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -134,12 +134,14 @@ class Catalog:
             monosemanticity=_finite(statistics["monosemanticity"][head, neuron]),
             images=count,
             mean=sign * float(statistics["mean"][head, neuron]),
+            held_out=_finite(store.explanations["held_out"][head, neuron]),
             deviation=math.sqrt(float(statistics["m2"][head, neuron]) / max(count, 1)),
             explanation=words,
             cosine=steps[-1].cosine if steps else 0.0,
             cosine_by_words=steps,
             histogram=_histogram(opened, neuron, head, sign),
             top_images=self._exemplars(opened, neuron, head, "top"),
+            coactive=self._coactive(opened, neuron, head),
             bottom_images=self._exemplars(opened, neuron, head, "bottom"),
             heatmap_scale=_heatmap_scale(store, neuron, head),
             siblings=self._siblings(opened, neuron, head),
@@ -270,18 +272,18 @@ class Catalog:
         return [self._pair_summary(opened, neuron, other) for other in others]
 
     def _nearest(self, opened: OpenStore, neuron: int, head: int) -> list[schemas.NearPair]:
-        direction = oriented_directions(
-            opened.factors,
-            opened.scale,
-            head=torch.tensor([head]),
-            neuron=torch.tensor([neuron]),
-        )
-        cosines = pair_similarity(direction, opened.factors, opened.scale)[0]
-        cosines[head, neuron] = -torch.inf
-        wanted = min(NEIGHBOURS, cosines.numel() - 1)
         return [
             schemas.NearPair(**self._pair_fields(opened, n, h), cosine=_cosine(cosine))
-            for n, h, cosine in opened.top_places(cosines, wanted)
+            for n, h, cosine in _neighbours(
+                opened, neuron, head, "direction_ids", "direction_cosine"
+            )
+        ]
+
+    def _coactive(self, opened: OpenStore, neuron: int, head: int) -> list[schemas.CoactivePair]:
+        names = ("coactivation_ids", "coactivation_jaccard")
+        return [
+            schemas.CoactivePair(**self._pair_fields(opened, n, h), jaccard=jaccard)
+            for n, h, jaccard in _neighbours(opened, neuron, head, *names)
         ]
 
 
@@ -322,12 +324,26 @@ def _words(opened: OpenStore, neuron: int, head: int) -> list[schemas.Word]:
     ]
 
 
+def _neighbours(
+    opened: OpenStore, neuron: int, head: int, ids: str, likeness: str
+) -> Iterator[tuple[int, int, float]]:
+    """(neuron, head, likeness) of a pair's stored neighbours, nearest first."""
+    stored = opened.store.neighbours
+    flat = stored[ids][head, neuron][:NEIGHBOURS].tolist()
+    for other, value in zip(flat, stored[likeness][head, neuron].tolist(), strict=False):
+        if other >= 0:
+            yield other % opened.n_neurons, other // opened.n_neurons, value
+
+
 def _cosine_steps(opened: OpenStore, neuron: int, head: int) -> list[schemas.CosineStep]:
     steps = opened.store.manifest.parameters["cosine_steps"]
     cosines = opened.store.explanations["cosine"][head, neuron].tolist()
+    nulls = [opened.store.nulls[f"{name}_cosine"].mean(axis=0) for name in ("random", "shuffled")]
     return [
-        schemas.CosineStep(words=words, cosine=_cosine(cosine))
-        for words, cosine in zip(steps, cosines, strict=True)
+        schemas.CosineStep(
+            words=words, cosine=_cosine(cosine), random=_cosine(random), shuffled=_cosine(shuffled)
+        )
+        for words, cosine, random, shuffled in zip(steps, cosines, *map(list, nulls), strict=True)
     ]
 
 

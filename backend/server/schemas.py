@@ -111,6 +111,12 @@ class Histogram(Wire):
 
 class CosineStep(Wire):
     words: int
+class CoactivePair(PairSummary):
+    jaccard: float = Field(
+        ge=0, le=1, description="top-50 images of both over those of either: Jaccard overlap"
+    )
+
+
     cosine: float
 
 
@@ -119,6 +125,12 @@ class Pair(Wire):
     neuron: int
     head: int
     sign: Literal[-1, 1]
+    random: float = Field(
+        description="mean cosine that random directions in the heads' ranges reach with as many"
+    )
+    shuffled: float = Field(
+        description="mean cosine that pairs reach with as many shuffled, meaningless words"
+    )
     norm: float = Field(description="mean of |s - mean| * |D| over the 50 most deviating images")
     norm_percentile: float = Field(ge=0, le=100)
     monosemanticity: float | None = Field(
@@ -137,6 +149,12 @@ class Pair(Wire):
         description="the value at full colour; all heatmaps of this pair share it"
     )
     siblings: list[PairSummary] = Field(description="other heads of this neuron, strongest first")
+    held_out: float | None = Field(
+        ge=-1,
+        le=1,
+        description="correlation over images of the value with the similarity of the image, less "
+        "the pair's own contribution, to the sum of its words; null where undefined",
+    )
     nearest: list[NearPair] = Field(description="pairs with the most similar direction")
     data_version: str
     url: str
@@ -145,6 +163,7 @@ class Pair(Wire):
 class ModelSummary(Wire):
     """One store that the server has open."""
 
+    coactive: list[CoactivePair] = Field(description="pairs that share the most top images")
     name: str
     url: str
     architecture: str

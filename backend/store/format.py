@@ -9,9 +9,37 @@
                               of the pair: sign, norm, norm_percentile, monosemanticity
                               [head, neuron];
                               oriented (sign * s): top_values and bottom_values with their
-                              top_images and bottom_images [head, neuron, rank]
+                              top_images and bottom_images [head, neuron, rank];
+                              of the grid of spatial tokens, means over images: token_norm
+                              [row, column] of the features' length, token_attention
+                              [head, row, column]; sink_tokens [sink, 2] (row, column) that stand
+                              out of their surroundings
     explanations.safetensors  word_ids and weights [head, neuron, atom] in the order of choice,
-                              oriented; cosine [head, neuron, step], steps in the manifest
+                              oriented; cosine [head, neuron, step], steps in the manifest;
+                              held_out [head, neuron], in [-1, 1]: how the pair's value goes with
+                              the likeness of images to its words, over the calibration images
+    nulls.safetensors         random_cosine [sample, step]: what random directions in the heads'
+                              ranges reach; shuffled_cosine [sample, step]: what directions of pairs
+                              reach with shuffled words
+    neurons.safetensors       neurons as units, over the calibration images: components
+                              [neuron, component, head], coefficients on the write vectors of the
+                              neuron's pairs, whose sum is a unit direction; variance_share
+                              [neuron, component]; direction [neuron, d_out], the first one;
+                              norm, mean, monosemanticity, held_out [neuron]; top_images,
+                              top_values, bottom_images, bottom_values [neuron, rank], value being
+                              the contribution's part along direction; word_ids and weights
+                              [neuron, atom], cosine [neuron, step] of direction
+    heads.safetensors         the same of heads: components [head, component, d_head], on the
+                              columns of the head's output factor; no held_out
+    neighbours.safetensors    pairs by flat number, head * n_neurons + neuron, -1 where there are
+                              fewer: direction_ids with direction_cosine, coactivation_ids with
+                              coactivation_jaccard (of top images) [head, neuron, place]
+    index.safetensors         from words to pairs: the entries of word w are offsets[w] to
+                              offsets[w + 1] of pairs (flat numbers) and weights, the largest
+                              |weight| first; of each pair its first INDEX_ATOMS words
+    map.safetensors           position [head, neuron, 2], each in [-1, 1]; cluster [head, neuron],
+                              -1 for none; cluster_position [cluster, 2], cluster_word [cluster],
+                              the word nearest to its centre
     vocabulary.txt            one word a line
     vocabulary.safetensors    embeddings [word, d_out], unit, not centred
     exemplars/thumbnails.safetensors   bytes [byte] of WebP files, offsets [image + 1]; images
@@ -20,6 +48,10 @@
                               places are the first top images, the rest the first bottom images
 
 Missing ranks hold image -1 and value NaN.
+
+Numbers are float32 but for what only ranks or draws: cosines and overlaps of neighbours and weights
+of the index are float16, three significant digits.  Word numbers are int16 where the vocabulary
+allows it (:func:`word_dtype`), int32 elsewhere.
 """
 
 from __future__ import annotations
@@ -32,7 +64,7 @@ from typing import Any
 
 from backend.store.errors import StoreError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Raised with every change that an older reader or an older store would not survive."""
 
 MANIFEST = "manifest.json"
@@ -41,8 +73,30 @@ FACTORS = "factors.safetensors"
 STATISTICS = "statistics.safetensors"
 EXPLANATIONS = "explanations.safetensors"
 EMBEDDINGS = "vocabulary.safetensors"
+NULLS = "nulls.safetensors"
+NEURONS = "neurons.safetensors"
+HEADS = "heads.safetensors"
+NEIGHBOURS = "neighbours.safetensors"
+INDEX = "index.safetensors"
+MAP = "map.safetensors"
 THUMBNAILS = "exemplars/thumbnails.safetensors"
 MAPS = "exemplars/maps.safetensors"
+
+_UNIT = (
+    "components",
+    "variance_share",
+    "direction",
+    "norm",
+    "mean",
+    "monosemanticity",
+    "top_images",
+    "top_values",
+    "bottom_images",
+    "bottom_values",
+    "word_ids",
+    "weights",
+    "cosine",
+)
 
 ARRAYS: dict[str, tuple[str, ...]] = {
     FACTORS: ("value", "output", "value_bias", "output_bias", "constant"),
@@ -61,9 +115,23 @@ ARRAYS: dict[str, tuple[str, ...]] = {
         "bottom_images",
         "bottom_values",
         "neuron_covariance",
+        "token_norm",
+        "token_attention",
+        "sink_tokens",
     ),
-    EXPLANATIONS: ("word_ids", "weights", "cosine"),
+    EXPLANATIONS: ("word_ids", "weights", "cosine", "held_out"),
     EMBEDDINGS: ("embeddings",),
+    NULLS: ("random_cosine", "shuffled_cosine"),
+    NEURONS: (*_UNIT, "held_out"),
+    HEADS: _UNIT,
+    NEIGHBOURS: (
+        "direction_ids",
+        "direction_cosine",
+        "coactivation_ids",
+        "coactivation_jaccard",
+    ),
+    INDEX: ("offsets", "pairs", "weights"),
+    MAP: ("position", "cluster", "cluster_position", "cluster_word"),
     THUMBNAILS: ("bytes", "offsets"),
     MAPS: ("maps",),
 }
@@ -75,6 +143,9 @@ OPTIONAL_FILES = frozenset({THUMBNAILS, MAPS})
 TOP_SHOWN = 8
 BOTTOM_SHOWN = 4
 """Exemplar images per pair that have a map: what a pair page shows."""
+
+INDEX_ATOMS = 8
+"""Words of each pair that the index leads from: eight more would cost 7 MB for RN50x16."""
 
 RESERVED_NAMES = frozenset({"s", "docs", "api", "static", "healthz", "readyz", "metrics"})
 """First segments of addresses that are no store."""
@@ -180,6 +251,11 @@ class Manifest:
             return cls(**told)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreError("the manifest is damaged; run `pairscope precompute` again") from error
+
+
+def word_dtype(words: int) -> str:
+    """Smallest number type for word numbers of a vocabulary, and -1."""
+    return "int16" if words <= 1 << 15 else "int32"
 
 
 def check_name(name: str) -> str:

@@ -19,8 +19,14 @@ from backend.store.format import (
     EMBEDDINGS,
     EXPLANATIONS,
     FACTORS,
+    HEADS,
+    INDEX,
     MANIFEST,
+    MAP,
     MAPS,
+    NEIGHBOURS,
+    NEURONS,
+    NULLS,
     OPTIONAL_FILES,
     STATISTICS,
     THUMBNAILS,
@@ -74,6 +80,12 @@ class Store:
         self.statistics = arrays[STATISTICS]
         self.explanations = arrays[EXPLANATIONS]
         self.vocabulary_embeddings = arrays[EMBEDDINGS]["embeddings"]
+        self.nulls = arrays[NULLS]
+        self.neurons = arrays[NEURONS]
+        self.heads = arrays[HEADS]
+        self.neighbours = arrays[NEIGHBOURS]
+        self.index = arrays[INDEX]
+        self.map = arrays[MAP]
         self.exemplars = (
             Exemplars(arrays[THUMBNAILS], arrays[MAPS], self.statistics)
             if THUMBNAILS in arrays and MAPS in arrays

@@ -1,8 +1,7 @@
-"""Sparse text explanations of all pairs' directions."""
+"""Sparse text explanations of directions: pairs', and any others."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from backend.pairs.factors import Factors, head_directions
-from backend.pairs.sparse_coding import centred_dictionary, matching_pursuit
+from backend.pairs.sparse_coding import matching_pursuit
 
 SIGNALS_AT_ONCE = 1024
 """Directions per matrix product: large enough for full speed (256 reach four fifths of it), and
@@ -19,11 +18,17 @@ SIGNALS_AT_ONCE = 1024
 
 @dataclass(frozen=True)
 class Explanations:
-    """Codes of unoriented unit directions; negate the weights of a pair whose sign is -1."""
+    """Codes of directions as they were given; negate the weights of one that is turned round.
 
-    word_ids: Int[Tensor, "head neuron atom"]
-    weights: Float[Tensor, "head neuron atom"]
-    cosine: Float[Tensor, "head neuron step"]
+    Attributes:
+        word_ids: in the order of choice, -1 where a direction was fully explained earlier.
+        weights: signed, of unit words.
+        cosine: reached after as many words as :func:`cosine_steps` says.
+    """
+
+    word_ids: Int[Tensor, "direction atom"]
+    weights: Float[Tensor, "direction atom"]
+    cosine: Float[Tensor, "direction step"]
 
 
 def cosine_steps(atoms: int) -> list[int]:
@@ -32,27 +37,43 @@ def cosine_steps(atoms: int) -> list[int]:
     return steps if steps[-1] == atoms else [*steps, atoms]
 
 
-def explain(
-    factors: Factors,
-    embeddings: Float[Tensor, "word d_out"],
+def explain_directions(
+    directions: Float[Tensor, "direction d_out"],
+    dictionary: Float[Tensor, "word d_out"],
     *,
     atoms: int,
-    advance: Callable[[int], None],
 ) -> Explanations:
-    """Orthogonal matching pursuit of every pair's direction; needs no images."""
-    dictionary, _ = centred_dictionary(embeddings.to(factors.value.device))
+    """Orthogonal matching pursuit of unit (or zero) directions; results are on the CPU.
+
+    ``dictionary`` as made by :func:`backend.pairs.sparse_coding.centred_dictionary`.
+    """
     steps = torch.tensor(cosine_steps(atoms)) - 1
-    shape = (factors.n_heads, factors.n_neurons)
-    word_ids = torch.empty(*shape, atoms, dtype=torch.int32)
-    weights = torch.empty(*shape, atoms)
-    cosine = torch.empty(*shape, len(steps))
-    for head in range(factors.n_heads):
-        directions = head_directions(factors, head=head)
-        for start in range(0, factors.n_neurons, SIGNALS_AT_ONCE):
-            part = slice(start, start + SIGNALS_AT_ONCE)
-            code = matching_pursuit(directions[part], dictionary, atoms=atoms)
-            word_ids[head, part] = code.word_ids.to(torch.int32).cpu()
-            weights[head, part] = code.weights.cpu()
-            cosine[head, part] = code.cosine.cpu()[:, steps]
-            advance(len(code.word_ids))
+    word_ids = torch.empty(len(directions), atoms, dtype=torch.int32)
+    weights = torch.empty(len(directions), atoms)
+    cosine = torch.empty(len(directions), len(steps))
+    for start in range(0, len(directions), SIGNALS_AT_ONCE):
+        part = slice(start, start + SIGNALS_AT_ONCE)
+        code = matching_pursuit(directions[part], dictionary, atoms=atoms)
+        word_ids[part] = code.word_ids.to(torch.int32).cpu()
+        weights[part] = code.weights.cpu()
+        cosine[part] = code.cosine.cpu()[:, steps]
     return Explanations(word_ids, weights, cosine)
+
+
+def explain_head(
+    factors: Factors, dictionary: Float[Tensor, "word d_out"], *, head: int, atoms: int
+) -> Explanations:
+    """Explanations of all pairs of a head, not oriented; needs no images."""
+    return explain_directions(head_directions(factors, head=head), dictionary, atoms=atoms)
+
+
+def reconstructions(
+    word_ids: Int[Tensor, "direction atom"],
+    weights: Float[Tensor, "direction atom"],
+    dictionary: Float[Tensor, "word d_out"],
+) -> Float[Tensor, "direction d_out"]:
+    """Weighted sums of the explanations' words."""
+    known = torch.where(word_ids >= 0, weights, 0.0)
+    code = known.new_zeros(len(word_ids), len(dictionary))
+    code.scatter_add_(1, word_ids.long().clamp_min(0), known)
+    return code @ dictionary

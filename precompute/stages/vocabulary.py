@@ -13,11 +13,67 @@ from backend.clip import ClipResNet
 from backend.clip.text import normalise_text
 from precompute.errors import InputError
 
+COMMON_WORDS = 30_000
+"""Words of the paper's dictionary."""
+
+COMMON_WORDS_SOURCE = (
+    "wordfreq (https://github.com/rspeer/wordfreq), list of English words by frequency; data under "
+    "CC BY-SA 4.0 (https://creativecommons.org/licenses/by-sa/4.0/), with data from Google Books "
+    "Ngrams (http://books.google.com/ngrams), Wikipedia, OPUS OpenSubtitles, SUBTLEX (Marc "
+    "Brysbaert et al.), the Leeds Internet Corpus and ParaCrawl"
+)
+"""What wordfreq's documentation asks to be said with its data."""
+
+SHORTEST_WORD = 3
+
+CONTENT_WORDS = frozenset({
+    "bill", "bottom", "cry", "detail", "empty", "fill", "fire", "front", "full", "mill", "mine",
+    "move", "show", "side", "system", "thick", "thin", "top",
+})  # fmt: skip
+"""On scikit-learn's list of function words, but they name what can be in a picture."""
+
+MORE_FUNCTION_WORDS = frozenset({
+    "aint", "arent", "cmon", "couldve", "didnt", "does", "did", "doesnt", "doing", "dont", "gonna",
+    "gotta", "havent", "having", "heres", "hes", "isnt", "ive", "ought", "shall", "shes",
+    "shouldnt", "shouldve", "thats", "theres", "theyre", "theyve", "wanna", "wasnt", "werent",
+    "whats", "whos", "wont", "wouldnt", "wouldve", "yall", "youd", "youll", "youre", "youve",
+})  # fmt: skip
+"""Not on it: forms of auxiliaries whose other forms are, and contractions of words on it that are
+common without their apostrophe."""
+
 WORDS_AT_ONCE = 32
 """Words per call of the text tower: 2,560 prompts with 80 templates."""
 
 FEWEST_WORDS = 2
 LONGEST_WORD = 100
+
+
+def function_words() -> frozenset[str]:
+    """Words that say how others hang together, and nothing that an image could show.
+
+    scikit-learn's ``ENGLISH_STOP_WORDS`` less CONTENT_WORDS, and MORE_FUNCTION_WORDS.
+    """
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS  # late: takes a second
+
+    return (frozenset(ENGLISH_STOP_WORDS) - CONTENT_WORDS) | MORE_FUNCTION_WORDS
+
+
+def common_words(count: int = COMMON_WORDS) -> list[str]:
+    """The most common English words, most common first.
+
+    Letters only, at least SHORTEST_WORD of them, no function words, none twice in whatever case.
+    """
+    from wordfreq import iter_wordlist  # late: only jobs without a list of their own need it
+
+    dropped = function_words()
+    found: dict[str, None] = {}
+    for word in iter_wordlist("en"):
+        folded = word.casefold()
+        if len(word) >= SHORTEST_WORD and word.isalpha() and folded not in dropped:
+            found.setdefault(folded)
+            if len(found) == count:
+                break
+    return list(found)
 
 
 def read_vocabulary(path: Path) -> list[str]:

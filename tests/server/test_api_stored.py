@@ -95,7 +95,19 @@ def test_neighbours_of_a_pair(client: TestClient, opened: Store) -> None:
     own = _direction(opened, 3, 4)
     for near in pair["nearest"]:
         plain = float(own @ _direction(opened, near["neuron"], near["head"]))
-        assert near["cosine"] == pytest.approx(plain, abs=1e-4)
+        assert near["cosine"] == pytest.approx(plain, abs=1e-3)
+    overlaps = [other["jaccard"] for other in pair["coactive"]]
+    assert overlaps == sorted(overlaps, reverse=True)
+    flat = [other["head"] * opened.n_neurons + other["neuron"] for other in pair["coactive"]]
+    assert flat == opened.neighbours["coactivation_ids"][4, 3].tolist()
+
+
+def test_chance_stands_beside_the_words(client: TestClient, opened: Store) -> None:
+    pair = client.get(f"{API}/models/demo/pairs/3/4").json()
+    for null in ("random", "shuffled"):
+        expected = opened.nulls[f"{null}_cosine"].mean(axis=0).tolist()
+        assert [step[null] for step in pair["cosine_by_words"]] == pytest.approx(expected)
+    assert pair["held_out"] == pytest.approx(opened.explanations["held_out"][4, 3])
 
 
 def test_missing_ranks_and_numbers_are_left_out(client: TestClient) -> None:
@@ -103,6 +115,8 @@ def test_missing_ranks_and_numbers_are_left_out(client: TestClient) -> None:
     pair = client.get(f"{API}/models/demo/pairs/{neuron}/{head}").json()
     assert pair["monosemanticity"] is None
     assert len(pair["top_images"]) == 5
+    assert pair["held_out"] is None
+    assert (len(pair["nearest"]), len(pair["coactive"])) == (2, 2)
 
 
 def test_search_agrees_with_the_plain_definition(client: TestClient, opened: Store) -> None:

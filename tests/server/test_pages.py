@@ -134,7 +134,10 @@ def test_the_pair_page_shows_what_its_twin_says(client: TestClient) -> None:
         assert image["url"] in shown
         assert views.signed(image["value"]) in shown
         assert image["heatmap_url"] is None or image["heatmap_url"] in shown
-    for other in pair["siblings"] + pair["nearest"]:
+    assert views.number(pair["held_out"]) in shown
+    for null in ("random", "shuffled"):
+        assert views.number(pair["cosine_by_words"][-1][null]) in shown
+    for other in pair["siblings"] + pair["nearest"] + pair["coactive"]:
         assert f'href="{other["url"]}"' in shown
 
 
@@ -540,7 +543,9 @@ def test_the_histogram_leaves_out_empty_ends_only() -> None:
 
 def test_figures_of_nothing_can_be_drawn() -> None:
     assert curve_chart([]).points == []
-    assert len(curve_chart([CosineStep(words=1, cosine=-0.3)]).points) == 1
+    assert (
+        len(curve_chart([CosineStep(words=1, cosine=-0.3, random=0.1, shuffled=0.0)]).points) == 1
+    )
     empty = histogram_chart(Histogram(edges=[0, 1], counts=[0]), 0.0, [], [])
     assert empty.bars[0].height == 0
 

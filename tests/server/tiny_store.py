@@ -16,16 +16,24 @@ import torch
 from open_clip import CLIP
 from PIL import Image
 from safetensors.torch import save_file
+from torch import Tensor
 
 from backend.clip import DEMO, load_model
 from backend.clip.models import DEMO_FOLDER, ClipResNet
+from backend.pairs.factors import Factors, head_directions
 from backend.store import StoreWriter
 from backend.store.format import (
     BOTTOM_SHOWN,
     EMBEDDINGS,
     EXPLANATIONS,
     FACTORS,
+    HEADS,
+    INDEX,
+    MAP,
     MAPS,
+    NEIGHBOURS,
+    NEURONS,
+    NULLS,
     STATISTICS,
     THUMBNAILS,
     TOP_SHOWN,
@@ -44,6 +52,7 @@ BINS = 8
 ATOMS = 4
 STEPS = [1, 2, 4]
 CELLS = 3
+NEIGHBOURS_KEPT = 12
 TEMPLATES = ["{}", "a photo of a {}."]
 UNKNOWN_PAIR = (7, 3)
 """(neuron, head) whose monosemanticity is not known and whose last ranks are missing."""
@@ -81,6 +90,8 @@ def write_store(
     rng = np.random.default_rng(seed)
     writer.arrays(STATISTICS, _statistics(rng, factors.n_heads, factors.n_neurons))
     writer.arrays(EXPLANATIONS, _explanations(rng, factors.n_heads, factors.n_neurons))
+    sign = writer.read(STATISTICS)["sign"]
+    _write_summaries(writer, rng, factors, torch.from_numpy(np.array(sign)))
     if exemplars:
         _write_exemplars(writer, rng, factors.n_heads, factors.n_neurons)
     writer.finish(**_manifest(model, name, seed))
@@ -123,6 +134,9 @@ def _statistics(rng: np.random.Generator, heads: int, neurons: int) -> dict[str,
         "bottom_images": images[..., ::-1].copy(),
         "bottom_values": values[..., : RANKS - 1 : -1].copy(),
         "neuron_covariance": np.zeros((neurons, heads, heads), np.float32),
+        "token_norm": np.ones((CELLS, CELLS), np.float32),
+        "token_attention": np.full((heads, CELLS, CELLS), 1 / CELLS**2, np.float32),
+        "sink_tokens": np.zeros((0, 2), np.int32),
     }
     neuron, head = UNKNOWN_PAIR
     statistics["monosemanticity"][head, neuron] = np.nan
@@ -138,6 +152,101 @@ def _explanations(rng: np.random.Generator, heads: int, neurons: int) -> dict[st
         "word_ids": chosen.astype(np.int32),
         "weights": rng.normal(size=chosen.shape).astype(np.float32),
         "cosine": cosine.astype(np.float32),
+        "held_out": _with_unknown(rng.uniform(-1, 1, (heads, neurons))),
+    }
+
+
+def _with_unknown(values: np.ndarray) -> np.ndarray:
+    neuron, head = UNKNOWN_PAIR
+    values[head, neuron] = np.nan
+    return values.astype(np.float32)
+
+
+def _write_summaries(
+    writer: StoreWriter, rng: np.random.Generator, factors: Factors, sign: Tensor
+) -> None:
+    heads, neurons, words = factors.n_heads, factors.n_neurons, len(WORDS)
+    shape = (heads, neurons)
+    cosines = np.sort(rng.random((2, 5, len(STEPS))), axis=-1).astype(np.float32)
+    writer.arrays(NULLS, dict(zip(("random_cosine", "shuffled_cosine"), cosines, strict=True)))
+    held_out = rng.uniform(-1, 1, neurons).astype(np.float32)
+    units = _units(rng, neurons, heads, factors.d_out)
+    writer.arrays(NEURONS, {**units, "held_out": held_out})
+    writer.arrays(HEADS, _units(rng, heads, factors.d_head, factors.d_out))
+    near, shared = _others(rng, shape), _others(rng, shape)
+    ids, cosine = _by_cosine(near, factors, sign)
+    jaccard = np.where(shared < 0, np.nan, np.sort(rng.random(shared.shape))[..., ::-1])
+    writer.arrays(
+        NEIGHBOURS,
+        {
+            "direction_ids": ids,
+            "direction_cosine": cosine,
+            "coactivation_ids": shared,
+            "coactivation_jaccard": jaccard.astype(np.float16),
+        },
+    )
+    writer.arrays(
+        INDEX,
+        {
+            "offsets": np.zeros(words + 1, np.int64),
+            "pairs": np.zeros(0, np.int32),
+            "weights": np.zeros(0, np.float16),
+        },
+    )
+    writer.arrays(
+        MAP,
+        {
+            "position": rng.uniform(-1, 1, (*shape, 2)).astype(np.float32),
+            "cluster": rng.integers(0, 3, shape).astype(np.int16),
+            "cluster_position": rng.uniform(-1, 1, (3, 2)).astype(np.float32),
+            "cluster_word": np.arange(3, dtype=np.int32),
+        },
+    )
+
+
+def _others(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    """Other pairs, as made-up neighbours of every pair; the unknown pair has only two."""
+    pairs = shape[0] * shape[1]
+    steps = np.cumsum(rng.integers(1, pairs // 20, (pairs, NEIGHBOURS_KEPT)), axis=1)
+    ids = ((np.arange(pairs)[:, None] + steps) % pairs).reshape(*shape, -1).astype(np.int32)
+    neuron, head = UNKNOWN_PAIR
+    ids[head, neuron, 2:] = -1
+    return ids
+
+
+def _by_cosine(ids: np.ndarray, factors: Factors, sign: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """These in the order of their true cosines, and the cosines."""
+    directions = torch.cat([head_directions(factors, head=h) for h in range(factors.n_heads)])
+    directions *= sign.flatten()[:, None]
+    flat = torch.from_numpy(ids).flatten(0, 1).long()
+    cosine = torch.stack(
+        [(directions * directions[other.clamp_min(0)]).sum(dim=1) for other in flat.T], dim=1
+    ).masked_fill(flat < 0, -torch.inf)
+    order = cosine.argsort(dim=1, descending=True)
+    cosine = cosine.gather(1, order).masked_fill(flat.gather(1, order) < 0, torch.nan)
+    sorted_ids = flat.gather(1, order).int().numpy().reshape(ids.shape)
+    return sorted_ids, cosine.numpy().reshape(ids.shape).astype(np.float16)
+
+
+def _units(rng: np.random.Generator, count: int, terms: int, d_out: int) -> dict[str, np.ndarray]:
+    def floats(*shape: int) -> np.ndarray:
+        return rng.normal(size=(count, *shape)).astype(np.float32)
+
+    images = np.argsort(rng.random((count, IMAGES)), axis=-1)[:, :RANKS].astype(np.int32)
+    return {
+        "components": floats(4, terms),
+        "variance_share": np.full((count, 4), 0.25, np.float32),
+        "direction": floats(d_out),
+        "norm": np.abs(floats()),
+        "mean": floats(),
+        "monosemanticity": rng.random(count).astype(np.float32),
+        "top_images": images,
+        "top_values": -np.sort(-floats(RANKS)),
+        "bottom_images": images[:, ::-1].copy(),
+        "bottom_values": np.sort(floats(RANKS)),
+        "word_ids": np.argsort(rng.random((count, len(WORDS))), axis=1)[:, :ATOMS].astype(np.int16),
+        "weights": floats(ATOMS),
+        "cosine": np.sort(rng.random((count, len(STEPS))), axis=-1).astype(np.float32),
     }
 
 

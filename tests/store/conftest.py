@@ -11,12 +11,22 @@ from backend.store.format import (
     EMBEDDINGS,
     EXPLANATIONS,
     FACTORS,
+    INDEX,
+    MAP,
     MAPS,
+    NEIGHBOURS,
+    NULLS,
     STATISTICS,
     THUMBNAILS,
     VOCABULARY,
     DatasetRecord,
     ModelRecord,
+)
+from backend.store.format import (
+    HEADS as HEAD_FILE,
+)
+from backend.store.format import (
+    NEURONS as NEURON_FILE,
 )
 
 HEADS, D_HEAD, NEURONS, D_OUT, WORDS, ATOMS, IMAGES, RANKS = 2, 3, 5, 4, 6, 2, 3, 12
@@ -28,6 +38,20 @@ def arrays() -> dict[str, dict[str, np.ndarray]]:
 
     def floats(*shape: int) -> np.ndarray:
         return random.standard_normal(shape).astype(np.float32)
+
+    def unit(count: int, terms: int) -> dict[str, np.ndarray]:
+        ranks = np.zeros((count, RANKS), dtype=np.int32)
+        return {
+            "components": floats(count, 4, terms),
+            "variance_share": floats(count, 4),
+            "direction": floats(count, D_OUT),
+            **{name: floats(count) for name in ("norm", "mean", "monosemanticity")},
+            **{f"{end}_images": ranks for end in ("top", "bottom")},
+            **{f"{end}_values": floats(count, RANKS) for end in ("top", "bottom")},
+            "word_ids": random.integers(0, WORDS, (count, ATOMS)).astype(np.int16),
+            "weights": floats(count, ATOMS),
+            "cosine": floats(count, 2),
+        }
 
     images = np.tile(np.arange(RANKS, dtype=np.int32) % IMAGES, (*pair, 1))
     images[..., 8:] = -1
@@ -53,11 +77,35 @@ def arrays() -> dict[str, dict[str, np.ndarray]]:
             "bottom_images": images,
             "bottom_values": floats(*pair, RANKS),
             "neuron_covariance": floats(NEURONS, HEADS, HEADS),
+            "token_norm": floats(2, 2),
+            "token_attention": floats(HEADS, 2, 2),
+            "sink_tokens": np.zeros((0, 2), dtype=np.int32),
         },
         EXPLANATIONS: {
             "word_ids": random.integers(0, WORDS, (*pair, ATOMS)).astype(np.int32),
             "weights": floats(*pair, ATOMS),
             "cosine": floats(*pair, 2),
+            "held_out": floats(*pair),
+        },
+        NULLS: {name: floats(7, 2) for name in ("random_cosine", "shuffled_cosine")},
+        NEURON_FILE: {**unit(NEURONS, HEADS), "held_out": floats(NEURONS)},
+        HEAD_FILE: unit(HEADS, D_HEAD),
+        NEIGHBOURS: {
+            "direction_ids": np.zeros((*pair, 3), dtype=np.int32),
+            "direction_cosine": floats(*pair, 3).astype(np.float16),
+            "coactivation_ids": np.full((*pair, 3), -1, dtype=np.int32),
+            "coactivation_jaccard": np.full((*pair, 3), np.nan, dtype=np.float16),
+        },
+        INDEX: {
+            "offsets": np.array([0, 1, 1, 1, 3, 3, 3]),
+            "pairs": np.array([4, 9, 0], dtype=np.int32),
+            "weights": np.array([1, -0.5, 0.2], dtype=np.float16),
+        },
+        MAP: {
+            "position": floats(*pair, 2),
+            "cluster": np.zeros(pair, dtype=np.int16),
+            "cluster_position": floats(1, 2),
+            "cluster_word": np.zeros(1, dtype=np.int32),
         },
         EMBEDDINGS: {"embeddings": floats(WORDS, D_OUT)},
         THUMBNAILS: {

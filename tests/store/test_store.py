@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from backend.store import StoreError, StoreWriter, open_store
+from backend.store import FORMAT_VERSION, StoreError, StoreWriter, open_store
 from backend.store.format import ARRAYS, FACTORS, MANIFEST, MAPS, check_name, slug
 from tests.store.conftest import arrays, write
 
@@ -126,18 +126,21 @@ def test_damaged_headers_are_an_error_by_name(path: Path, header: bytes) -> None
         open_store(path)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format_version": 1}', "null"])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", f'{{"format_version": {FORMAT_VERSION}}}', "null"]
+)
 def test_damaged_manifests(path: Path, text: str) -> None:
     (path / MANIFEST).write_text(text)
     with pytest.raises(StoreError, match="manifest is damaged"):
         open_store(path)
 
 
-def test_other_format_versions_say_what_to_run(path: Path) -> None:
+@pytest.mark.parametrize("version", [FORMAT_VERSION - 1, FORMAT_VERSION + 1])
+def test_other_format_versions_say_what_to_run(path: Path, version: int) -> None:
     manifest = json.loads((path / MANIFEST).read_text())
-    manifest["format_version"] = 999
+    manifest["format_version"] = version
     (path / MANIFEST).write_text(json.dumps(manifest))
-    with pytest.raises(StoreError, match=r"format version 999.*pairscope precompute"):
+    with pytest.raises(StoreError, match=rf"format version {version}.*pairscope precompute"):
         open_store(path)
 
 
