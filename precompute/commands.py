@@ -12,7 +12,7 @@ import typer
 from backend.cli import Checkpoint, Device, Model, Pretrained
 from backend.clip import DEMO, ClipResNet, load_model
 from backend.clip.models import demo_fingerprint, resolve_device
-from backend.clip.text import IMAGENET_TEMPLATES, PLAIN_TEMPLATES
+from backend.clip.text import FEW_TEMPLATES, IMAGENET_TEMPLATES, PLAIN_TEMPLATES
 from backend.server.commands import serve
 from backend.store import Manifest, StoreError, open_store
 from backend.store.format import MANIFEST, VOCABULARY
@@ -26,7 +26,12 @@ from precompute.estimate import images_at_once
 from precompute.job import ATOMS, Job, Parameters, can_resume, run
 from precompute.progress import Progress
 from precompute.scratch import JOB
-from precompute.stages.vocabulary import read_vocabulary
+from precompute.stages.vocabulary import (
+    COMMON_WORDS,
+    COMMON_WORDS_SOURCE,
+    common_words,
+    read_vocabulary,
+)
 
 DEMO_IMAGES = 1000
 DEMO_SEED = 0
@@ -38,7 +43,13 @@ MOST_THREADS = 1024
 
 DEMO_STORE = Path("stores/demo")
 
-TEMPLATE_SETS = {"imagenet": IMAGENET_TEMPLATES, "plain": PLAIN_TEMPLATES}
+DEMO_WORDS_SOURCE = "the demo world's own words"
+
+TEMPLATE_SETS = {
+    "imagenet": IMAGENET_TEMPLATES,
+    "few": FEW_TEMPLATES,
+    "plain": PLAIN_TEMPLATES,
+}
 
 
 def precompute(
@@ -56,11 +67,17 @@ def precompute(
     ] = None,
     vocabulary: Annotated[
         Path | None,
-        typer.Option("--vocabulary", help="Words or phrases, one a line; the demo has its own."),
+        typer.Option(
+            "--vocabulary",
+            help="Words or phrases, one a line; without it the "
+            f"{COMMON_WORDS:,} most common English words. The demo has its own.",
+        ),
     ] = None,
     templates: Annotated[
         str | None,
-        typer.Option("--templates", help="imagenet (80 prompts a word, the default) or plain."),
+        typer.Option(
+            "--templates", help="imagenet (80 prompts a word, the default), few (seven) or plain."
+        ),
     ] = None,
     atoms: Annotated[
         int | None,
@@ -92,13 +109,12 @@ def precompute(
 ) -> None:
     """Compute a store: directions, statistics and text explanations of every pair."""
     is_demo = model == DEMO
-    if not is_demo and (images is None or vocabulary is None):
-        lacking = "--images DIR" if images is None else "--vocabulary FILE"
-        raise InputError(f"{model} needs {lacking}; only the demo model brings its own")
+    if not is_demo and images is None:
+        raise InputError(f"{model} needs --images DIR; only the demo model brings its own")
     devices = tuple(device.split(","))
     worker = make_engine(engine, devices=devices, workers=workers)
     _settle_threads(threads)
-    words = read_vocabulary(vocabulary) if vocabulary else demo_vocabulary()
+    words, source = _vocabulary(vocabulary, is_demo=is_demo)
     prompts = _templates(templates, demo_words=is_demo and vocabulary is None)
     folder = open_images(images) if images else None
     clip = load_model(model, pretrained, checkpoint=checkpoint, device=devices[0])
@@ -109,6 +125,7 @@ def precompute(
         model=clip,
         images=folder or _demo_scenes(clip),
         vocabulary=words,
+        vocabulary_source=source,
         templates=prompts,
         out=out,
         name=name,
@@ -142,6 +159,7 @@ def demo(
             model=clip,
             images=_demo_scenes(clip),
             vocabulary=demo_vocabulary(),
+            vocabulary_source=DEMO_WORDS_SOURCE,
             templates=list(DEMO_TEMPLATES),
             out=store,
             parameters=Parameters(atoms=DEMO_ATOMS),
@@ -165,6 +183,15 @@ def _demo_scenes(model: ClipResNet) -> ImageSet:
     return DemoScenes(DEMO_IMAGES, seed=DEMO_SEED, size=model.image_size)
 
 
+def _vocabulary(file: Path | None, *, is_demo: bool) -> tuple[list[str], str]:
+    """The words, and where they are from."""
+    if file is not None:
+        return read_vocabulary(file), file.name
+    if is_demo:
+        return demo_vocabulary(), DEMO_WORDS_SOURCE
+    return common_words(), COMMON_WORDS_SOURCE
+
+
 def _templates(choice: str | None, *, demo_words: bool) -> list[str]:
     if choice is None:
         return list(DEMO_TEMPLATES if demo_words else IMAGENET_TEMPLATES)
@@ -180,7 +207,7 @@ def _is_current(store: Path) -> bool:
     except StoreError:
         return False
     parameters = Parameters(atoms=DEMO_ATOMS).recorded()
-    machine = {"threads", "device"}
+    machine = {"threads", "device", "vocabulary_source"}
     return (
         manifest.model.weights_sha256 == demo_fingerprint()
         and manifest.dataset.images == DEMO_IMAGES

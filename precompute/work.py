@@ -59,6 +59,7 @@ class Job:
 
     Attributes:
         name: address slug; None for model-tag-dataset, or ``demo`` for the demo model.
+        vocabulary_source: where the words are from, and under which licence; for the manifest.
         exemplars: False leaves thumbnails and maps out, for images that may not be shown.
         resume: whether ``out`` may hold this job unfinished or finished.
         engine: who computes; gives the same bytes as any other.
@@ -73,6 +74,7 @@ class Job:
     exemplars: bool = True
     parameters: Parameters = field(default_factory=Parameters)
     resume: bool = False
+    vocabulary_source: str = "a list given"
     engine: Engine = field(default_factory=LocalEngine)
 
     def plan(self) -> Plan:
@@ -102,7 +104,8 @@ class Job:
 
     def recorded(self) -> dict[str, Any]:
         """The parameters, with the kind of device: sums on another have other last digits."""
-        return {**self.parameters.recorded(), "device": self.model.device.type}
+        more = {"device": self.model.device.type, "vocabulary_source": self.vocabulary_source}
+        return {**self.parameters.recorded(), **more}
 
     def slug(self) -> str:
         identity = self.model.identity

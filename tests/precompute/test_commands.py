@@ -64,7 +64,6 @@ def test_decompose_writes_what_sums_to_the_embedding(pictures: list[Path], tmp_p
         ("decompose ok.png --model demo --checkpoint text.png --out x", "cannot be read"),
         ("decompose ok.png --model demo --out none/x", "folder of none/x does not exist"),
         ("precompute --model RN50 --out s", "RN50 needs --images"),
-        ("precompute --model RN50 --images . --out s", "RN50 needs --vocabulary"),
         ("precompute --model demo --images none --out s", "none is not a folder"),
         ("precompute --model demo --images empty --out s", "holds no images"),
         ("precompute --model demo --vocabulary none --out s", "cannot be read"),

@@ -56,6 +56,9 @@ def test_only_stores_are_removed(tmp_path: Path) -> None:
 
 def test_template_sets() -> None:
     assert len(commands._templates(None, demo_words=False)) == 80
+    few = commands._templates("few", demo_words=False)
+    assert len(few) == 7
+    assert set(few) <= set(commands._templates("imagenet", demo_words=False))
     assert commands._templates("plain", demo_words=True) == ["{}"]
-    with pytest.raises(InputError, match="imagenet, plain"):
+    with pytest.raises(InputError, match="imagenet, few, plain"):
         commands._templates("none", demo_words=True)
