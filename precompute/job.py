@@ -37,10 +37,11 @@ from precompute.progress import Progress
 from precompute.scratch import Scratch, differences, refuse_another
 from precompute.stages.collect import Collected, statistics_arrays
 from precompute.stages.exemplars import exemplar_maps, thumbnails
+from precompute.stages.familiarity import write_familiarity
 from precompute.stages.neighbours import write_map, write_neighbours
 from precompute.stages.pairs import write_explanations, write_index, write_nulls
 from precompute.stages.units import write_heads, write_neurons
-from precompute.stages.vocabulary import embed_vocabulary
+from precompute.stages.vocabulary import vocabulary_arrays
 from precompute.work import ATOMS, Job, Parameters, Stage, Work
 
 __all__ = ["ATOMS", "STAGES", "Job", "Parameters", "can_resume", "run"]
@@ -163,13 +164,13 @@ def write_vocabulary(work: Work) -> None:
             part = words[start : start + WORDS_IN_PART]
 
             def embed(part: list[str] = part) -> dict[str, np.ndarray]:
-                found = embed_vocabulary(work.job.model, part, work.job.templates, lambda _: None)
-                return {"embeddings": found.numpy()}
+                return vocabulary_arrays(work.job.model, part, work.job.templates)
 
-            parts.append(work.part(f"{start:07}", embed)["embeddings"])
+            parts.append(work.part(f"{start:07}", embed))
             advance(len(part))
     work.writer.text(VOCABULARY, words)
-    work.writer.arrays(EMBEDDINGS, {"embeddings": np.concatenate(parts)})
+    told = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    work.writer.arrays(EMBEDDINGS, told)
 
 
 MOST_NAMED = 3
@@ -244,6 +245,7 @@ STAGES = (
     Stage("heads", write_heads),
     Stage("neighbours", write_neighbours),
     Stage("map", write_map),
+    Stage("familiarity", write_familiarity),
     Stage("exemplars", write_exemplars, wanted=lambda job: job.exemplars),
 )
 """In order: each may read what those before it have left."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from open_clip import CLIP, get_model_config, list_models
 from open_clip import pretrained as registry
 from open_clip.transform import PreprocessCfg, image_transform_v2, merge_preprocess_dict
@@ -29,7 +29,7 @@ from backend.clip.checkpoints import (
 )
 from backend.clip.errors import ModelError
 from backend.clip.folding import fold_batch_norms
-from backend.clip.text import PLAIN_TEMPLATES, TextEncoder
+from backend.clip.text import PLAIN_TEMPLATES, ReadTexts, TextEncoder
 from backend.pairs.coefficients import (
     embedding_from_coefficients,
     pair_coefficients,
@@ -166,6 +166,16 @@ class ClipResNet:
     ) -> Float[Tensor, "text d_out"]:
         """Unit text embeddings, averaged over the templates."""
         return self._texts.embed(texts, templates)
+
+    def read_texts(
+        self, texts: Sequence[str], templates: Sequence[str] = PLAIN_TEMPLATES
+    ) -> ReadTexts:
+        """The same, with what tells whether the model knows the texts."""
+        return self._texts.read(texts, templates)
+
+    def trained_texts(self, texts: Sequence[str]) -> Bool[Tensor, " text"]:
+        """Whether training has met every token of each text, as far as the weights tell."""
+        return self._texts.trained(texts)
 
 
 @lru_cache(maxsize=1)

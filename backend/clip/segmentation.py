@@ -22,15 +22,10 @@ from PIL import Image
 from torch import Tensor
 
 from backend.clip.models import ClipResNet
+from backend.clip.text import ReadTexts
 from backend.pairs.factors import write_norms
 from backend.pairs.segmentation import PAPER_SHARE, head_heatmaps, pair_logits, top_pairs
-from backend.pairs.similarity import (
-    centre,
-    null_percentiles,
-    orientation_scale,
-    oriented_directions,
-    pair_similarity,
-)
+from backend.pairs.similarity import centre, orientation_scale, pair_similarity
 
 CELL = 32
 """Pixels per cell of the last block."""
@@ -43,9 +38,6 @@ NULL_WORDS = 128
 
 BACKGROUND_QUANTILE = 0.95
 """Share of the random words that a prompt's logit must exceed at a pixel."""
-
-KNOWN_PERCENTILE = 95.0
-"""A text whose best pair is as similar to more than 5 % of random words may be unknown."""
 
 WINDOWS_AT_ONCE = 4
 MAX_WINDOWS = 100
@@ -67,12 +59,12 @@ class SegmentationMaps:
         logits: ``[class, row, column]`` on the cell grid that covers the picture, with the
             background's logit subtracted where there is background: positive is foreground.
         mask: ``[height, width]`` of the picture, the place of the prompt, 255 for background.
-        known: per prompt, whether the model seems to know the text.
+        texts: the prompts as the model reads them.
     """
 
     logits: np.ndarray
     mask: np.ndarray
-    known: list[bool]
+    texts: ReadTexts
 
 
 class Segmenter:
@@ -118,10 +110,9 @@ class Segmenter:
             raise ValueError(
                 f"between 1 and {BACKGROUND - 1} prompts are needed, got {len(prompts)}"
             )
-        texts = centre(self.model.embed_texts(prompts, self._templates), self._mean)
-        similarity = self._similarity(texts)
-        known = self._known(similarity)
-        mask = top_pairs(similarity, share=self._share)
+        read = self.model.read_texts(prompts, self._templates)
+        texts = centre(read.embeddings, self._mean)
+        mask = top_pairs(self._similarity(texts), share=self._share)
         if background:
             texts = torch.cat([texts, self._null])
             mask = torch.cat([mask, self._null_mask])
@@ -130,19 +121,10 @@ class Segmenter:
         if background:
             classes = classes - logits[len(prompts) :].quantile(BACKGROUND_QUANTILE, dim=0)
         labels = _labels(classes, height=image.height, width=image.width, background=background)
-        return SegmentationMaps(classes.cpu().numpy(), labels.cpu().numpy(), known)
+        return SegmentationMaps(classes.cpu().numpy(), labels.cpu().numpy(), read)
 
     def _similarity(self, texts: Float[Tensor, "text d_out"]) -> Float[Tensor, "text head neuron"]:
         return pair_similarity(texts, self.model.factors, self._scale)
-
-    def _known(self, similarity: Float[Tensor, "text head neuron"]) -> list[bool]:
-        best, place = similarity.flatten(1).max(dim=1)
-        neurons = self.model.factors.n_neurons
-        directions = oriented_directions(
-            self.model.factors, self._scale, head=place // neurons, neuron=place % neurons
-        )
-        standing = null_percentiles(best, directions, self._null)
-        return [bool(value >= KNOWN_PERCENTILE) for value in standing]
 
     def _grid_logits(
         self,

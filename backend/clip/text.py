@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from open_clip import CLIP, SimpleTokenizer
 from open_clip.zero_shot_metadata import (
     OPENAI_IMAGENET_TEMPLATES,
@@ -47,6 +48,27 @@ def normalise_text(text: str) -> str:
     return re.sub(r"\s+", " ", text).strip()
 
 
+@dataclass(frozen=True)
+class ReadTexts:
+    """Texts as a model reads them.
+
+    Attributes:
+        embeddings: unit, averaged over the templates.
+        agreement: length of the mean over the templates of the unit embeddings, in [0, 1]: 1 when
+            every template gives the same, as with a single one.
+        trained: whether training has met every token.  A token that it has not has a row of exact
+            zeros in the embedding table, if the table keeps the two apart; OpenAI's do not.
+    """
+
+    embeddings: Float[Tensor, "text d_out"]
+    agreement: Float[Tensor, " text"]
+    trained: Bool[Tensor, " text"]
+
+    def cpu(self) -> ReadTexts:
+        """The same in main memory."""
+        return ReadTexts(self.embeddings.cpu(), self.agreement.cpu(), self.trained.cpu())
+
+
 class TextEncoder:
     """Embeds texts with one CLIP text tower.
 
@@ -58,12 +80,21 @@ class TextEncoder:
     def __init__(self, model: CLIP, context_length: int) -> None:
         self._model = model
         self._tokenise = SimpleTokenizer(context_length=context_length)
+        self._untrained = (model.token_embedding.weight == 0).all(dim=1).cpu()
 
-    @torch.inference_mode()
     def embed(
         self, texts: Sequence[str], templates: Sequence[str] = PLAIN_TEMPLATES
     ) -> Float[Tensor, "text d_out"]:
         """Unit embeddings: every text in every template, normalised, averaged, normalised again.
+
+        Raises:
+            ValueError: there is no text or no template.
+        """
+        return self.read(texts, templates).embeddings
+
+    @torch.inference_mode()
+    def read(self, texts: Sequence[str], templates: Sequence[str] = PLAIN_TEMPLATES) -> ReadTexts:
+        """The same embeddings, and what tells whether the model knows the texts.
 
         Raises:
             ValueError: there is no text or no template.
@@ -76,5 +107,14 @@ class TextEncoder:
         for start in range(0, len(prompts), TEXT_BATCH):
             tokens = self._tokenise(prompts[start : start + TEXT_BATCH]).to(device)
             embedded.append(self._model.encode_text(tokens, normalize=True).float())
-        per_text = torch.cat(embedded).reshape(len(texts), len(templates), -1)
-        return F.normalize(per_text.mean(dim=1), dim=-1)
+        mean = torch.cat(embedded).reshape(len(texts), len(templates), -1).mean(dim=1)
+        return ReadTexts(
+            embeddings=F.normalize(mean, dim=-1),
+            agreement=mean.norm(dim=-1).clamp(max=1),
+            trained=self.trained(texts),
+        )
+
+    def trained(self, texts: Sequence[str]) -> Bool[Tensor, " text"]:
+        """Whether training has met every token of each text; a text without tokens is not met."""
+        tokens = [self._tokenise.encode(normalise_text(text)) for text in texts]
+        return torch.tensor([bool(t) and not bool(self._untrained[t].any()) for t in tokens])

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from backend.server.engine import Engine, LiveStatus, LoadError
 from backend.server.settings import Settings
@@ -19,6 +17,7 @@ from backend.store import Store
 
 if TYPE_CHECKING:
     from backend.clip import ClipResNet
+    from backend.clip.text import ReadTexts
 
 log = logging.getLogger(__name__)
 
@@ -54,29 +53,29 @@ class LiveModels:
 
     def __init__(self, engine: Engine[ClipResNet]) -> None:
         self.engine = engine
-        self._texts: OrderedDict[tuple[str, tuple[str, ...], str], Tensor] = OrderedDict()
+        self._texts: OrderedDict[tuple[str, tuple[str, ...], str], ReadTexts] = OrderedDict()
         self._lock = threading.Lock()
 
     def status(self, store: Store) -> LiveStatus:
         """Whether the store's model answers."""
         return self.engine.status(_key(store))
 
-    def embed_text(self, store: Store, text: str) -> Float[Tensor, " d_out"]:
-        """Unit embedding made with the store's own templates; blocks, so call it from a thread."""
+    def read_text(self, store: Store, text: str) -> ReadTexts:
+        """One text in the store's own templates; blocks, so call it from a thread."""
         templates = tuple(store.manifest.templates)
         place = (_key(store), templates, text)
         with self._lock:
             if place in self._texts:
                 self._texts.move_to_end(place)
                 return self._texts[place]
-        embedding = self.engine.run_blocking(
-            _key(store), lambda model: model.embed_texts([text], templates)[0].cpu()
+        found = self.engine.run_blocking(
+            _key(store), lambda model: model.read_texts([text], templates).cpu()
         )
         with self._lock:
-            self._texts[place] = embedding
+            self._texts[place] = found
             while len(self._texts) > TEXTS_KEPT:
                 self._texts.popitem(last=False)
-        return embedding
+        return found
 
 
 def _key(store: Store) -> str:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from backend.pairs.factors import Factors, write_norms
 from backend.pairs.similarity import centre, orientation_scale, pair_similarity
+from backend.server.familiarity import Familiarity
 from backend.store import Store
 
 if TYPE_CHECKING:
@@ -81,6 +82,11 @@ class OpenStore:
                 sign=self.sign,
             )
         return self._segmenter
+
+    @cached_property
+    def familiarity(self) -> Familiarity:
+        """Tells what the model may not know."""
+        return Familiarity(self.store)
 
     @cached_property
     def null_words(self) -> Float[Tensor, "word d_out"]:

@@ -33,10 +33,6 @@ from backend.store import Store, StoreError
 from backend.store.format import BOTTOM_SHOWN, TOP_SHOWN
 from backend.store.format import check_name as check_slug
 
-NULL_THRESHOLD = 95.0
-"""Percentile of the best pair below which the model may not know a text."""
-
-
 SUMMARY_WORDS = 3
 SUMMARY_THUMBNAILS = 3
 EXEMPLARS_SHOWN = {"top": TOP_SHOWN, "bottom": BOTTOM_SHOWN}
@@ -134,18 +130,18 @@ class Catalog:
             monosemanticity=_finite(statistics["monosemanticity"][head, neuron]),
             images=count,
             mean=sign * float(statistics["mean"][head, neuron]),
-            held_out=_finite(store.explanations["held_out"][head, neuron]),
             deviation=math.sqrt(float(statistics["m2"][head, neuron]) / max(count, 1)),
             explanation=words,
             cosine=steps[-1].cosine if steps else 0.0,
             cosine_by_words=steps,
+            held_out=_finite(store.explanations["held_out"][head, neuron]),
             histogram=_histogram(opened, neuron, head, sign),
             top_images=self._exemplars(opened, neuron, head, "top"),
-            coactive=self._coactive(opened, neuron, head),
             bottom_images=self._exemplars(opened, neuron, head, "bottom"),
             heatmap_scale=_heatmap_scale(store, neuron, head),
             siblings=self._siblings(opened, neuron, head),
             nearest=self._nearest(opened, neuron, head),
+            coactive=self._coactive(opened, neuron, head),
             data_version=store.data_version,
             url=self._urls.pair(name, neuron, head),
         )
@@ -163,16 +159,20 @@ class Catalog:
             raise invalid("limit", f"limit must be 1 to {schemas.MAX_RESULTS}.")
         word = opened.store.word_ids.get(text.casefold())
         if word is None:
-            embedding = self._live.embed_text(opened.store, text)
+            read = self._live.read_text(opened.store, text)
+            embedding, verdict = read.embeddings[0], opened.familiarity.read(read)
         else:
             embedding = opened.vocabulary_embeddings[word]
+            verdict = opened.familiarity.word(word)
         found = _most_similar(opened, embedding, limit)
         total = opened.factors.n_pairs
         more = min(2 * limit, schemas.MAX_RESULTS, total)
         return schemas.SearchResults(
             query=text,
             source="text tower" if word is None else "vocabulary",
-            may_not_know=found[0][3] < NULL_THRESHOLD,
+            may_not_know=not verdict.known,
+            doubt=verdict.doubt,
+            standing=verdict.standing,
             total=total,
             results=[
                 schemas.SearchResult(

@@ -91,7 +91,14 @@ class SearchResults(Wire):
         description="where the text's embedding came from: stored word or live model"
     )
     may_not_know: bool = Field(
-        description="true when the best pair's null_percentile is below 95: random words do as well"
+        description="true when a token was never trained on, or `standing` is below 95"
+    )
+    doubt: str | None = Field(description="why the model may not know the text, in one sentence")
+    standing: float | None = Field(
+        ge=0,
+        le=100,
+        description="percentile among meaningless texts of how far the text's embeddings in all "
+        "templates agree; null where the weights tell which tokens were trained on",
     )
     total: int = Field(description="pairs that were searched")
     results: list[SearchResult]
@@ -104,6 +111,12 @@ class NearPair(PairSummary):
     cosine: float = Field(ge=-1, le=1, description="cosine between the two oriented directions")
 
 
+class CoactivePair(PairSummary):
+    jaccard: float = Field(
+        ge=0, le=1, description="top-50 images of both over those of either: Jaccard overlap"
+    )
+
+
 class Histogram(Wire):
     edges: list[float] = Field(description="bin edges of the oriented value, ascending")
     counts: list[int] = Field(description="images per bin; the outermost bins hold the rest")
@@ -111,13 +124,13 @@ class Histogram(Wire):
 
 class CosineStep(Wire):
     words: int
-class CoactivePair(PairSummary):
-    jaccard: float = Field(
-        ge=0, le=1, description="top-50 images of both over those of either: Jaccard overlap"
-    )
-
-
     cosine: float
+    random: float = Field(
+        description="mean cosine that random directions in the heads' ranges reach with as many"
+    )
+    shuffled: float = Field(
+        description="mean cosine that pairs reach with as many shuffled, meaningless words"
+    )
 
 
 class Pair(Wire):
@@ -125,12 +138,6 @@ class Pair(Wire):
     neuron: int
     head: int
     sign: Literal[-1, 1]
-    random: float = Field(
-        description="mean cosine that random directions in the heads' ranges reach with as many"
-    )
-    shuffled: float = Field(
-        description="mean cosine that pairs reach with as many shuffled, meaningless words"
-    )
     norm: float = Field(description="mean of |s - mean| * |D| over the 50 most deviating images")
     norm_percentile: float = Field(ge=0, le=100)
     monosemanticity: float | None = Field(
@@ -142,6 +149,12 @@ class Pair(Wire):
     explanation: list[Word] = Field(description="all words in the order OMP chose them")
     cosine: float = Field(ge=-1, le=1, description="cosine reached with all words")
     cosine_by_words: list[CosineStep]
+    held_out: float | None = Field(
+        ge=-1,
+        le=1,
+        description="correlation over images of the value with the similarity of the image, less "
+        "the pair's own contribution, to the sum of its words; null where undefined",
+    )
     histogram: Histogram
     top_images: list[ExemplarImage]
     bottom_images: list[ExemplarImage]
@@ -149,13 +162,8 @@ class Pair(Wire):
         description="the value at full colour; all heatmaps of this pair share it"
     )
     siblings: list[PairSummary] = Field(description="other heads of this neuron, strongest first")
-    held_out: float | None = Field(
-        ge=-1,
-        le=1,
-        description="correlation over images of the value with the similarity of the image, less "
-        "the pair's own contribution, to the sum of its words; null where undefined",
-    )
     nearest: list[NearPair] = Field(description="pairs with the most similar direction")
+    coactive: list[CoactivePair] = Field(description="pairs that share the most top images")
     data_version: str
     url: str
 
@@ -163,7 +171,6 @@ class Pair(Wire):
 class ModelSummary(Wire):
     """One store that the server has open."""
 
-    coactive: list[CoactivePair] = Field(description="pairs that share the most top images")
     name: str
     url: str
     architecture: str
@@ -210,6 +217,7 @@ class SegmentationClass(Wire):
     heatmap_url: str
     peak: float = Field(description="largest logit")
     known: bool = Field(description="false when the model may not know this text")
+    doubt: str | None = Field(description="why it may not, in one sentence")
 
 
 class Segmentation(Wire):
@@ -221,6 +229,10 @@ class Segmentation(Wire):
     method: Literal["pairs"]
     classes: list[SegmentationClass]
     background_share: float = Field(ge=0, le=1)
+    picture_known: bool = Field(
+        description="false when the picture is stranger to the model than 95 % of the data set"
+    )
+    picture_doubt: str | None = Field(description="why the model may not know it, in one sentence")
     heatmap_scale: float = Field(description="logit at full colour, shared by all heatmaps")
     image_url: str
     mask_url: str

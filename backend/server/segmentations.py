@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict
 from backend.server import heatmaps, schemas, uploads
 from backend.server.engine import BusyError, DeadlineError, Engine
 from backend.server.errors import ApiError, invalid, not_found
+from backend.server.familiarity import Verdict
 from backend.server.files import clear_leftovers, folder_bytes, remove_folder, write_folder
 from backend.server.open_store import OpenStore
 from backend.server.queries import Catalog
@@ -66,6 +67,7 @@ class StoredClass(BaseModel):
     area_share: float
     peak: float
     known: bool
+    doubt: str | None = None
 
 
 class StoredSegmentation(BaseModel):
@@ -80,9 +82,18 @@ class StoredSegmentation(BaseModel):
     background: bool
     classes: list[StoredClass]
     background_share: float
+    picture_doubt: str | None = None
     heatmap_scale: float
     data_version: str
     created: datetime
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """What the device gives for one picture: its maps, and whether the model may know it."""
+
+    maps: SegmentationMaps
+    picture: Verdict
 
 
 @dataclass(frozen=True)
@@ -157,11 +168,11 @@ class Segmentations:
         )
         async with self._turn():
             image = await asyncio.to_thread(decode)
-            maps = await self._engine.run(
+            found = await self._engine.run(
                 opened.model_key, partial(_segment, opened, image, prompts, background)
             )
             stored = await asyncio.to_thread(
-                self._keep, opened, image, prompts, maps, background=background
+                self._keep, opened, image, prompts, found, background=background
             )
         return self._wire(stored)
 
@@ -247,11 +258,12 @@ class Segmentations:
         opened: OpenStore,
         image: Image.Image,
         prompts: list[str],
-        maps: SegmentationMaps,
+        found: Segmented,
         *,
         background: bool,
     ) -> StoredSegmentation:
-        stored = _describe(opened, image, prompts, maps, background=background)
+        stored = _describe(opened, image, prompts, found, background=background)
+        maps = found.maps
         files = {
             IMAGE: uploads.display_copy(image),
             MASK: heatmaps.mask_png(maps.mask),
@@ -306,6 +318,8 @@ class Segmentations:
                 for place, kind in enumerate(stored.classes)
             ],
             background_share=stored.background_share,
+            picture_known=stored.picture_doubt is None,
+            picture_doubt=stored.picture_doubt,
             heatmap_scale=stored.heatmap_scale,
             image_url=urls.segmentation_image(model, ident),
             mask_url=urls.segmentation_mask(model, ident),
@@ -337,20 +351,25 @@ def _segment(
     prompts: list[str],
     background: bool,
     model: ClipResNet,
-) -> SegmentationMaps:
+) -> Segmented:
     """Runs on the device's thread."""
-    return opened.segmenter(model).segment(image, prompts, background=background)
+    maps = opened.segmenter(model).segment(image, prompts, background=background)
+    # In its native size, as the images that it is compared with were.
+    native = model.feature_map(model.preprocess(image)[None])
+    return Segmented(maps, opened.familiarity.picture(native))
 
 
 def _describe(
     opened: OpenStore,
     image: Image.Image,
     prompts: list[str],
-    maps: SegmentationMaps,
+    found: Segmented,
     *,
     background: bool,
 ) -> StoredSegmentation:
     """The figures of a result; shares are of the mask's pixels and sum to 1."""
+    maps = found.maps
+    verdicts = [opened.familiarity.read(maps.texts, place) for place in range(len(prompts))]
     pixels = np.bincount(maps.mask.ravel(), minlength=256) / maps.mask.size
     logits = np.nan_to_num(np.asarray(maps.logits, np.float64))
     classes = [
@@ -359,7 +378,8 @@ def _describe(
             colour=heatmaps.class_colour(place),
             area_share=float(pixels[place]),
             peak=float(logits[place].max()),
-            known=bool(maps.known[place]),
+            known=verdicts[place].known,
+            doubt=verdicts[place].doubt,
         )
         for place, prompt in enumerate(prompts)
     ]
@@ -371,6 +391,7 @@ def _describe(
         background=background,
         classes=classes,
         background_share=float(pixels[heatmaps.BACKGROUND]),
+        picture_doubt=found.picture.doubt,
         heatmap_scale=float(np.abs(logits).max()),
         data_version=opened.store.data_version,
         created=datetime.now(UTC),

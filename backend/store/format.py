@@ -40,8 +40,13 @@
     map.safetensors           position [head, neuron, 2], each in [-1, 1]; cluster [head, neuron],
                               -1 for none; cluster_position [cluster, 2], cluster_word [cluster],
                               the word nearest to its centre
+    familiarity.safetensors   text_null [sample], ascending: agreement of meaningless texts, none
+                              where weights alone tell; of the cells of the last block's output over
+                              the images: cell_mean [neuron], cell_axes [neuron, axis],
+                              cell_variance [axis], cell_rest []; image_strangeness [101], quantiles
     vocabulary.txt            one word a line
-    vocabulary.safetensors    embeddings [word, d_out], unit, not centred
+    vocabulary.safetensors    embeddings [word, d_out], unit, not centred; agreement [word] of the
+                              templates, in [0, 1]; trained [word], 1 if training met every token
     exemplars/thumbnails.safetensors   bytes [byte] of WebP files, offsets [image + 1]; images
                               that no page shows have no bytes
     exemplars/maps.safetensors         maps [head, neuron, place, row, column], oriented: the first
@@ -79,6 +84,7 @@ HEADS = "heads.safetensors"
 NEIGHBOURS = "neighbours.safetensors"
 INDEX = "index.safetensors"
 MAP = "map.safetensors"
+FAMILIARITY = "familiarity.safetensors"
 THUMBNAILS = "exemplars/thumbnails.safetensors"
 MAPS = "exemplars/maps.safetensors"
 
@@ -120,7 +126,15 @@ ARRAYS: dict[str, tuple[str, ...]] = {
         "sink_tokens",
     ),
     EXPLANATIONS: ("word_ids", "weights", "cosine", "held_out"),
-    EMBEDDINGS: ("embeddings",),
+    EMBEDDINGS: ("embeddings", "agreement", "trained"),
+    FAMILIARITY: (
+        "text_null",
+        "cell_mean",
+        "cell_axes",
+        "cell_variance",
+        "cell_rest",
+        "image_strangeness",
+    ),
     NULLS: ("random_cosine", "shuffled_cosine"),
     NEURONS: (*_UNIT, "held_out"),
     HEADS: _UNIT,

@@ -19,6 +19,7 @@ from backend.store.format import (
     EMBEDDINGS,
     EXPLANATIONS,
     FACTORS,
+    FAMILIARITY,
     HEADS,
     INDEX,
     MANIFEST,
@@ -79,7 +80,9 @@ class Store:
         self.factors = arrays[FACTORS]
         self.statistics = arrays[STATISTICS]
         self.explanations = arrays[EXPLANATIONS]
-        self.vocabulary_embeddings = arrays[EMBEDDINGS]["embeddings"]
+        self.words = arrays[EMBEDDINGS]
+        self.vocabulary_embeddings = self.words["embeddings"]
+        self.familiarity = arrays[FAMILIARITY]
         self.nulls = arrays[NULLS]
         self.neurons = arrays[NEURONS]
         self.heads = arrays[HEADS]

@@ -53,7 +53,9 @@ def exemplar_maps(
         if number >= 0
     }
     maps: Tensor | None = None
-    for number, feature_map, attention in _features(model, images, features, sorted(triples), plan):
+    for number, feature_map, attention in features_of(
+        model, images, features, sorted(triples), plan
+    ):
         entries = triples[number]
         head = entries // (neurons * places)
         neuron = entries // places % neurons
@@ -74,7 +76,7 @@ def exemplar_maps(
     return maps.reshape(heads, neurons, places, *maps.shape[1:])
 
 
-def _features(
+def features_of(
     model: ClipResNet, images: ImageSet, features: FeatureCache, numbers: list[int], plan: Plan
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
     """(number, feature map, attention) of each image: kept, else computed again."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from backend.clip import ClipResNet
 from backend.clip.text import normalise_text
@@ -109,16 +108,16 @@ def read_vocabulary(path: Path) -> list[str]:
     return words
 
 
-def embed_vocabulary(
-    model: ClipResNet,
-    words: Sequence[str],
-    templates: Sequence[str],
-    advance: Callable[[int], None],
-) -> Float[Tensor, "word d_out"]:
-    """Unit embeddings of all words, not centred; ``advance`` is told how many words are done."""
-    parts = []
-    for start in range(0, len(words), WORDS_AT_ONCE):
-        part = words[start : start + WORDS_AT_ONCE]
-        parts.append(model.embed_texts(part, templates).cpu())
-        advance(len(part))
-    return torch.cat(parts)
+def vocabulary_arrays(
+    model: ClipResNet, words: Sequence[str], templates: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """What the store keeps of words: unit embeddings, not centred, and how well they are known."""
+    parts = [
+        model.read_texts(words[start : start + WORDS_AT_ONCE], templates)
+        for start in range(0, len(words), WORDS_AT_ONCE)
+    ]
+    return {
+        "embeddings": torch.cat([part.embeddings for part in parts]).cpu().numpy(),
+        "agreement": torch.cat([part.agreement for part in parts]).cpu().numpy(),
+        "trained": torch.cat([part.trained for part in parts]).to(torch.uint8).numpy(),
+    }

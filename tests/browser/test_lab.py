@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from PIL import Image
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from tests.browser.test_explorer import link_and_token, violations
@@ -71,6 +73,26 @@ def test_upload_segment_share_open_elsewhere_delete(
     expect(other.get_by_text("Error 404")).to_be_visible()
     assert other.request.get(link).status == 404
     assert other.request.get(picture_url).status == 404
+
+
+def test_what_the_demo_may_not_know_is_said_with_a_way_on(page: Page) -> None:
+    noise = io.BytesIO()
+    Image.effect_noise((256, 256), 80).convert("RGB").save(noise, "WEBP", lossless=True)
+    page.goto("/demo/lab")
+    expect(page.get_by_text("The demo is a small model")).to_be_visible()
+    upload(page, noise.getvalue())
+    enter(page, "carburetor", "butterfly")
+    segment(page)
+    expect(page.get_by_text("it may not know what is in it")).to_be_visible()
+    expect(page.locator(".legend__doubt")).to_have_count(1)
+    page.goto("/demo/search?q=butterfly")
+    expect(page.get_by_text("The demo is a small model")).to_be_visible()
+    expect(page.get_by_text("may not know this text")).to_have_count(0)
+    page.goto("/demo/search?q=quantum+chromodynamics")
+    expect(page.get_by_text("may not know this text")).to_be_visible()
+    page.get_by_role("link", name="how to load a real model").click()
+    expect(page.get_by_role("heading", name="What a model may not know")).to_be_in_viewport()
+    expect(page.get_by_text("pairscope precompute --model")).to_be_visible()
 
 
 def test_a_result_is_an_address(page: Page, sample: bytes, open_context: OpenContext) -> None:

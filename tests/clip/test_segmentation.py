@@ -49,7 +49,7 @@ def test_masks_have_the_pictures_size_and_only_known_values(
     assert found.mask.shape == size[::-1]
     assert found.mask.dtype == np.uint8
     assert set(np.unique(found.mask)) <= {0, 1, 255}
-    assert found.logits.shape[0] == len(found.known) == 2
+    assert found.logits.shape[0] == len(found.texts.trained) == 2
     everything = segmenter.segment(noise(*size), ["word 1"], background=False)
     assert (everything.mask == 0).all()
 

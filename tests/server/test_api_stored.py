@@ -142,7 +142,11 @@ def test_search_agrees_with_the_plain_definition(client: TestClient, opened: Sto
     direction = dense[best["head"], best["neuron"]]
     less = np.mean([direction @ _centred(opened, w) < best["similarity"] - 1e-6 for w in WORDS])
     assert best["null_percentile"] == pytest.approx(100 * less, abs=0.1)
-    assert body["may_not_know"] == (best["null_percentile"] < 95)
+    told = opened.words["agreement"][WORDS.index("butterfly")]
+    standing = 100 * np.mean(opened.familiarity["text_null"] < told)
+    assert body["standing"] == pytest.approx(standing)
+    assert body["may_not_know"] == (standing < 95)
+    assert (body["doubt"] is not None) == body["may_not_know"]
     assert body["total"] == opened.n_heads * opened.n_neurons
 
 

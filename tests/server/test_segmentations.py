@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -68,6 +69,37 @@ def test_pictures_of_a_result(client: TestClient, made: dict) -> None:
         assert headers["cache-control"] == "private, no-store"
         assert headers["content-type"] in {"image/webp", "image/png"}
         assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_what_the_model_may_not_know_is_told_with_the_reason(client: TestClient) -> None:
+    """The pictures that the tiny store was measured on are coarse noise of two colours a cell."""
+    rng = np.random.default_rng(0)
+    coarse = Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).resize((256, 256), 0)
+    verdicts = {}
+    for name, image in (("coarse", coarse), ("plain", Image.new("RGB", (256, 256)))):
+        data = io.BytesIO()
+        image.save(data, "PNG")
+        found = segment(client, ["cat", "xyzzy"], data.getvalue()).json()
+        verdicts[name] = found["picture_known"]
+        assert (found["picture_doubt"] is None) == found["picture_known"]
+        for kind in found["classes"]:
+            assert (kind["doubt"] is None) == kind["known"]
+        text = client.get(found["url"], headers={"Accept": "text/html"}).text
+        assert ("may not know what is in it" in text) == (not found["picture_known"])
+        doubts = [kind["doubt"] for kind in found["classes"] if not kind["known"]]
+        assert text.count("The model may not know this text.") == len(doubts)
+        assert all(doubt in text for doubt in doubts)
+    assert verdicts["plain"] is False
+
+
+def test_a_result_from_before_verdicts_can_still_be_shown(start: Start, tmp_path: Path) -> None:
+    with start(data=tmp_path) as client:
+        ident = segment(client, ["cat"]).json()["id"]
+        record = tmp_path / "segmentations" / ident / module.RECORD
+        told = json.loads(record.read_text())
+        del told["picture_doubt"], told["classes"][0]["doubt"]
+        record.write_text(json.dumps(told))
+        assert client.get(f"{ADDRESS}/{ident}").json()["picture_known"] is True
 
 
 def test_a_result_can_be_read_again(client: TestClient, made: dict) -> None:

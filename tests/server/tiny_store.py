@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from open_clip import CLIP
 from PIL import Image
 from safetensors.torch import save_file
@@ -27,6 +28,7 @@ from backend.store.format import (
     EMBEDDINGS,
     EXPLANATIONS,
     FACTORS,
+    FAMILIARITY,
     HEADS,
     INDEX,
     MAP,
@@ -41,6 +43,8 @@ from backend.store.format import (
     DatasetRecord,
     ModelRecord,
 )
+from precompute.stages.familiarity import familiarity_arrays, text_null
+from precompute.stages.vocabulary import vocabulary_arrays
 
 WORDS = [
     "cat", "dog", "butterfly", "grass", "red", "blue", "striped", "<script>alert(1)</script>",
@@ -75,8 +79,8 @@ def write_store(
     factors = model.factors
     writer = StoreWriter(path)
     writer.text(VOCABULARY, WORDS)
-    embeddings = model.embed_texts(WORDS, TEMPLATES).numpy()
-    writer.arrays(EMBEDDINGS, {"embeddings": embeddings})
+    writer.arrays(EMBEDDINGS, vocabulary_arrays(model, WORDS, TEMPLATES))
+    writer.arrays(FAMILIARITY, _familiarity(model))
     writer.arrays(
         FACTORS,
         {
@@ -95,6 +99,14 @@ def write_store(
     if exemplars:
         _write_exemplars(writer, rng, factors.n_heads, factors.n_neurons)
     writer.finish(**_manifest(model, name, seed))
+
+
+def _familiarity(model: ClipResNet) -> dict[str, np.ndarray]:
+    """By pictures of coarse noise."""
+    noise = torch.randn(16, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    pictures = F.interpolate(noise, size=(model.image_size, model.image_size))
+    cells = model.feature_map(pictures).flatten(2).transpose(1, 2)
+    return familiarity_arrays(text_null(model, TEMPLATES), cells)
 
 
 def _manifest(model: ClipResNet, name: str, seed: int) -> dict:

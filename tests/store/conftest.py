@@ -11,6 +11,7 @@ from backend.store.format import (
     EMBEDDINGS,
     EXPLANATIONS,
     FACTORS,
+    FAMILIARITY,
     INDEX,
     MAP,
     MAPS,
@@ -107,7 +108,19 @@ def arrays() -> dict[str, dict[str, np.ndarray]]:
             "cluster_position": floats(1, 2),
             "cluster_word": np.zeros(1, dtype=np.int32),
         },
-        EMBEDDINGS: {"embeddings": floats(WORDS, D_OUT)},
+        EMBEDDINGS: {
+            "embeddings": floats(WORDS, D_OUT),
+            "agreement": floats(WORDS),
+            "trained": np.ones(WORDS, np.uint8),
+        },
+        FAMILIARITY: {
+            "text_null": floats(7),
+            "cell_mean": floats(NEURONS),
+            "cell_axes": floats(NEURONS, 2),
+            "cell_variance": floats(2),
+            "cell_rest": np.ones((), np.float32),
+            "image_strangeness": floats(101),
+        },
         THUMBNAILS: {
             "bytes": np.frombuffer(b"firstthird", dtype=np.uint8),
             "offsets": np.array([0, 5, 5, 10]),
