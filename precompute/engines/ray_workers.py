@@ -24,6 +24,9 @@ SEGMENTS_AHEAD = 1
 RETRIES = 5
 """How often a segment is given out again when its worker dies."""
 
+STARTS = 3
+"""Trials: on a busy machine Ray's own processes may be too slow for each other's deadlines."""
+
 
 class RayEngine:
     """Computes segments in Ray's workers; each has the model and reads its images by itself.
@@ -119,12 +122,28 @@ def _connected(ray: ModuleType, workers: int) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    here = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": workers, "address": "local"}
-    ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR", **here)
     try:
+        _start(ray, workers)
         yield
     finally:
         ray.shutdown()
+
+
+def _start(ray: ModuleType, workers: int) -> None:
+    here = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": workers, "address": "local"}
+    for trial in range(STARTS):
+        try:
+            ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR", **here)
+        except Exception as error:  # Ray raises whatever its parts do
+            ray.shutdown()
+            if trial == STARTS - 1:
+                raise InputError(f"Ray cannot be started: {_first_line(error)}") from error
+        else:
+            return
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _library() -> ModuleType:
