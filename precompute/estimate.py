@@ -7,9 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from backend.clip import ClipResNet
+from backend.pairs.components import COMPONENTS, UNITS_AT_ONCE
+from backend.pairs.neighbours import NEIGHBOURS, PAIRS_AT_ONCE
 from backend.pairs.statistics import RANKS
-from backend.store.format import BOTTOM_SHOWN, TOP_SHOWN
+from backend.store.format import BOTTOM_SHOWN, INDEX_ATOMS, TOP_SHOWN, word_dtype
+from precompute.stages.explain import NULL_SAMPLES, SIGNALS_AT_ONCE
 from precompute.stages.plan import CALIBRATION_IMAGES
 from precompute.stages.segments import CELL, EDGE_IMAGES, FEATURE_CACHE_BYTES
 
@@ -135,11 +140,19 @@ def store_parts(shapes: Shapes) -> dict[str, int]:
     steps = s.atoms.bit_length() + 1
     statistics = 5 * FLOAT + 1 + 2 * RANKS * 2 * FLOAT + s.heads * FLOAT
     statistics += (2 * s.bins + 1) * FLOAT
+    code = s.atoms * (np.dtype(word_dtype(s.words)).itemsize + FLOAT) + steps * FLOAT
+    unit = (COMPONENTS + s.d_out + 4 + 4 * RANKS) * FLOAT + code
     parts = {
         "factors": FLOAT * s.pairs * s.d_head + FLOAT * s.neurons * s.d_out,
         "statistics": s.pairs * statistics,
-        "explanations": s.pairs * (2 * s.atoms + steps) * FLOAT,
+        "explanations": s.pairs * (code + FLOAT),
         "vocabulary": s.words * (s.d_out * FLOAT + 10),
+        "nulls": 2 * NULL_SAMPLES * steps * FLOAT,
+        "neurons": s.neurons * (unit + COMPONENTS * s.heads * FLOAT),
+        "heads": s.heads * (unit + COMPONENTS * s.d_head * FLOAT),
+        "neighbours": s.pairs * 2 * NEIGHBOURS * (FLOAT + HALF),
+        "index": s.pairs * min(s.atoms, INDEX_ATOMS) * (FLOAT + HALF) + s.words * LONG,
+        "map": s.pairs * (2 * FLOAT + HALF),
     }
     if s.exemplars:
         parts["maps"] = s.pairs * places * s.cells * HALF
@@ -172,13 +185,18 @@ def _memory(s: Shapes) -> int:
     embeddings = s.images * s.d_out * FLOAT
     collect = state + kept + embeddings + max(first, 2 * state) + s.workers * worker
     summarise = 3 * state + kept + 3 * embeddings
-    explain = state + kept + 3 * s.words * s.d_out * FLOAT + 3 * s.pairs * s.atoms * FLOAT
+    pursuit = SIGNALS_AT_ONCE * (s.words + (s.atoms + 8) * s.d_out) * FLOAT
+    explain = state + kept + 3 * s.words * s.d_out * FLOAT + 3 * s.pairs * s.atoms * FLOAT + pursuit
+    calibration = min(s.images, CALIBRATION_IMAGES)
+    units = state + kept + 6 * UNITS_AT_ONCE * calibration * s.heads * DOUBLE
+    # Cosines of a block with all pairs, lists of who has which image, and flags of common images.
+    neighbours = state + kept + s.pairs * (2 * PAIRS_AT_ONCE * FLOAT + 3 * RANKS * LONG + 800)
     maps = store_parts(s).get("maps", 0)
     places = s.pairs * (TOP_SHOWN + BOTTOM_SHOWN) * LONG
     exemplars = state + kept + 5 * places + maps + forward_bytes(s.side, s.stem, s.block)
     exemplars += store_parts(s).get("thumbnails", 0)
     elsewhere = s.processes * (own + state + first)
-    return own + elsewhere + max(collect, summarise, explain, exemplars)
+    return own + elsewhere + max(collect, summarise, explain, units, neighbours, exemplars)
 
 
 def _gigabytes(size: int) -> str:

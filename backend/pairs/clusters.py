@@ -12,7 +12,7 @@ from torch import Tensor
 from backend.pairs.factors import Factors
 
 ROUNDS = 12
-"""Of assigning and averaging; by then fewer than one pair in fifty changes its cluster."""
+"""Of assigning and averaging; by then fewer than one pair in a hundred changes its cluster."""
 
 NEAREST = 4
 """Clusters that a pair's place on the map is drawn between."""

@@ -19,6 +19,10 @@ from backend.pairs.statistics import NO_IMAGE, RANKS
 COMPONENTS = 4
 """Principal directions kept of each unit: what the paper reconstructs neurons from."""
 
+UNITS_AT_ONCE = 256
+"""Units to take apart together: 100 MB of coefficients in float64 for neurons of RN50x16 over 1,000
+images, and a few times as much beside."""
+
 RANK_FLOOR = 1e-12
 """Share of the variance below which a component is rounding, and left zero."""
 

@@ -1,1 +1,1 @@
-"""The stages of the offline job: vocabulary, collect, explain, exemplars."""
+"""The stages of the offline job, and the pure functions that they rest on."""

@@ -21,11 +21,13 @@ from backend.store.format import (
     word_dtype,
 )
 from backend.store.reader import Arrays
-from precompute.stages.explain import explain_directions, explain_head, reconstructions
+from precompute.stages.explain import (
+    NULL_SAMPLES,
+    explain_directions,
+    explain_head,
+    reconstructions,
+)
 from precompute.work import Work
-
-NULL_SAMPLES = 256
-"""Directions behind each null: their cosines' mean is known to a few thousandths."""
 
 NULL_SEED = 0
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from backend.pairs.components import UnitComponents, unit_components
+from backend.pairs.components import UNITS_AT_ONCE, UnitComponents, unit_components
 from backend.pairs.factors import Factors
 from backend.pairs.held_out import scores
 from backend.pairs.statistics import NO_IMAGE, monosemanticity
@@ -18,9 +18,6 @@ from precompute.stages.collect import Collected
 from precompute.stages.explain import explain_directions, reconstructions
 from precompute.stages.pairs import dictionary_of
 from precompute.work import Work
-
-NEURONS_AT_ONCE = 256
-"""Neurons taken apart together: 100 MB of coefficients in float64 (RN50x16), and a few as much."""
 
 CHUNK = 64
 """Neurons whose contributions are held against images at once: 25 MB (RN50x16), and a few as
@@ -41,8 +38,8 @@ def write_neurons(work: Work) -> None:
     dictionary = dictionary_of(work).cpu()
     parts = []
     with work.progress.stage("neurons", factors.n_neurons) as advance:
-        for start in range(0, factors.n_neurons, NEURONS_AT_ONCE):
-            chosen = range(start, min(start + NEURONS_AT_ONCE, factors.n_neurons))
+        for start in range(0, factors.n_neurons, UNITS_AT_ONCE):
+            chosen = range(start, min(start + UNITS_AT_ONCE, factors.n_neurons))
 
             def compute(chosen: range = chosen) -> dict[str, np.ndarray]:
                 units = neurons(factors, work.collected(), chosen)

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from backend.clip import load_model
 from backend.store import Store, open_store
-from backend.store.format import BOTTOM_SHOWN, MANIFEST, TOP_SHOWN
+from backend.store.format import BOTTOM_SHOWN, INDEX_ATOMS, MANIFEST, TOP_SHOWN
 from precompute.application import app
 from precompute.demo_world.scenes import scenes
 
@@ -193,3 +193,135 @@ def test_a_single_image_is_enough(inputs: Path, tmp_path: Path) -> None:
 def test_the_manifest_comes_last(store: Store) -> None:
     written = (store.path / MANIFEST).stat().st_mtime_ns
     assert all(path.stat().st_mtime_ns <= written for path in store.path.rglob("*.safetensors"))
+
+
+def readable(coefficients: np.ndarray) -> np.ndarray:
+    return np.flatnonzero(~np.isnan(coefficients[:, 0, 0]))
+
+
+def embeddings(store: Store, coefficients: np.ndarray) -> np.ndarray:
+    """Of the readable images, through the factors."""
+    values = np.einsum(
+        "ihn,hdn->ihd", coefficients[readable(coefficients)], store.factors["value"], optimize=True
+    )
+    return np.einsum("hod,ihd->io", store.factors["output"], values) + store.factors["constant"]
+
+
+def test_neurons_are_a_plain_svd_of_their_contributions(
+    store: Store, coefficients: np.ndarray
+) -> None:
+    numbers, found = readable(coefficients), store.neurons
+    for neuron in (3, 500, 1023):
+        vectors = np.einsum(
+            "hod,hd->ho", store.factors["output"], store.factors["value"][:, :, neuron]
+        )
+        contribution = coefficients[numbers][:, :, neuron] @ vectors
+        centred = contribution - contribution.mean(axis=0)
+        length = np.linalg.norm(centred, axis=1)
+        kept = centred[np.argsort(-length, kind="stable")[:50]]
+        _, singular, right = np.linalg.svd(kept, full_matrices=False)
+        direction = found["direction"][neuron]
+        assert abs(direction @ right[0]) == pytest.approx(1, abs=1e-4)
+        assert (kept @ direction > 0).mean() >= 0.5
+        np.testing.assert_allclose(found["components"][neuron, 0] @ vectors, direction, atol=1e-4)
+        share = singular**2 / (singular**2).sum()
+        np.testing.assert_allclose(found["variance_share"][neuron], share[:4], atol=1e-3)
+        np.testing.assert_allclose(found["norm"][neuron], np.sort(length)[-50:].mean(), rtol=1e-3)
+        values = contribution @ direction
+        np.testing.assert_allclose(
+            found["top_values"][neuron], np.sort(values)[::-1][:50], rtol=1e-3, atol=1e-3
+        )
+        assert found["top_images"][neuron, 0] == numbers[values.argmax()]
+        assert found["bottom_images"][neuron, 0] == numbers[values.argmin()]
+
+
+def test_heads_are_a_plain_svd_of_their_contributions(
+    store: Store, coefficients: np.ndarray
+) -> None:
+    values = coefficients[readable(coefficients)][:, 5] @ store.factors["value"][5].T
+    contribution = values @ store.factors["output"][5].T
+    centred = contribution - contribution.mean(axis=0)
+    kept = centred[np.argsort(-np.linalg.norm(centred, axis=1), kind="stable")[:50]]
+    first = np.linalg.svd(kept, full_matrices=False)[2][0]
+    assert abs(store.heads["direction"][5] @ first) == pytest.approx(1, abs=1e-4)
+
+
+def test_held_out_scores_leave_the_pair_out(store: Store, coefficients: np.ndarray) -> None:
+    whole, numbers = embeddings(store, coefficients), readable(coefficients)
+    words = np.array(store.vocabulary_embeddings, dtype=np.float64)
+    words -= words.mean(axis=0)
+    words /= np.linalg.norm(words, axis=1, keepdims=True)
+    for head, neuron in ((0, 0), (7, 100), (15, 1023)):
+        vector = store.factors["output"][head] @ store.factors["value"][head, :, neuron]
+        own = coefficients[numbers, head, neuron]
+        left = whole - own[:, None] * vector
+        left -= left.mean(axis=0)
+        code = store.explanations
+        rebuilt = code["weights"][head, neuron] @ words[code["word_ids"][head, neuron]]
+        alike = left @ rebuilt / np.linalg.norm(left, axis=1)
+        value = store.statistics["sign"][head, neuron] * own
+        expected = np.corrcoef(value, alike)[0, 1]
+        assert code["held_out"][head, neuron] == pytest.approx(expected, abs=1e-3)
+
+
+def test_the_index_leads_back_to_the_words(store: Store) -> None:
+    index, first = store.index, store.explanations["word_ids"][..., :INDEX_ATOMS]
+    assert index["offsets"][-1] == len(index["pairs"]) == (first >= 0).sum()
+    for word in (0, 7, 15):
+        part = slice(index["offsets"][word], index["offsets"][word + 1])
+        heads, neurons, _ = np.nonzero(first == word)
+        assert sorted(index["pairs"][part].tolist()) == sorted(heads * store.n_neurons + neurons)
+        weights = np.abs(index["weights"][part].astype(np.float32))
+        assert (np.diff(weights) <= 1e-3 * weights.max()).all()
+
+
+def test_nulls_reach_less_than_pairs_and_never_fall(store: Store) -> None:
+    for name in ("random_cosine", "shuffled_cosine"):
+        cosine = store.nulls[name]
+        assert cosine.shape[1] == len(store.manifest.parameters["cosine_steps"])
+        assert (np.diff(cosine, axis=1) >= 0).all()
+        assert ((cosine > 0) & (cosine <= 1)).all()
+    pairs = np.array(store.explanations["cosine"]).mean(axis=(0, 1))
+    assert store.nulls["random_cosine"].mean(axis=0)[0] < pairs[0]
+
+
+def test_neighbours_are_the_nearest(store: Store) -> None:
+    sign, factors = store.statistics["sign"], store.factors
+    vectors = np.concatenate(
+        [
+            (factors["output"][head] @ factors["value"][head]).T * sign[head][:, None]
+            for head in range(store.n_heads)
+        ]
+    )
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    tops = [set(row) for row in np.array(store.statistics["top_images"]).reshape(len(vectors), -1)]
+    for pair in (0, 5000, len(vectors) - 1):
+        head, neuron = divmod(pair, store.n_neurons)
+        cosines = vectors @ vectors[pair]
+        cosines[pair] = -2
+        near = store.neighbours["direction_ids"][head, neuron]
+        np.testing.assert_allclose(cosines[near], np.sort(cosines)[::-1][:12], atol=1e-4)
+        np.testing.assert_allclose(
+            store.neighbours["direction_cosine"][head, neuron], cosines[near], atol=1e-3
+        )
+        shared = np.array([len(tops[pair] & other) for other in tops])
+        shared[pair] = -1
+        active = store.neighbours["coactivation_ids"][head, neuron]
+        assert active.tolist() == np.argsort(-shared, kind="stable")[:12].tolist()
+        np.testing.assert_allclose(
+            store.neighbours["coactivation_jaccard"][head, neuron],
+            shared[active] / (100 - shared[active]), atol=1e-3,
+        )  # fmt: skip
+
+
+def test_near_on_the_map_is_near_in_direction(store: Store) -> None:
+    position = np.array(store.map["position"])
+    assert np.abs(position).max() <= 1
+    ids = np.array(store.neighbours["direction_ids"])
+    flat = position.reshape(-1, 2)
+    to_nearest = np.linalg.norm(flat[ids[..., 0].ravel()] - flat, axis=1)
+    to_any = np.linalg.norm(flat[np.random.default_rng(0).permutation(len(flat))] - flat, axis=1)
+    assert np.median(to_nearest) < 0.2 * np.median(to_any)
+    cluster = np.array(store.map["cluster"])
+    assert cluster.min() >= 0
+    assert cluster.max() < len(store.map["cluster_word"]) == len(store.map["cluster_position"])
