@@ -7,7 +7,7 @@ order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,6 +79,16 @@ class Layout:
     def part(self, scenes: slice) -> Layout:
         """The layout of some of the scenes."""
         return Layout(**{name: values[scenes] for name, values in vars(self).items()})
+
+    def one_object(self, slot: Integers) -> Layout:
+        """The same scenes with one of their objects alone, by its column in each."""
+        order = np.argsort(np.arange(MOST_OBJECTS) != slot[:, None], axis=1, kind="stable")
+        own = {
+            name: np.take_along_axis(values, order, axis=1)
+            for name, values in vars(self).items()
+            if name != "uniforms" and values.ndim == 2
+        }
+        return replace(self, count=np.ones_like(self.count), **own)
 
 
 def uniforms(seed: int, indices: range, *, family: int) -> Floats:

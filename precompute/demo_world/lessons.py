@@ -26,8 +26,10 @@ class Lesson:
 
     `texts` begin with all concept names, in order; `true` is bool [scene, text]. `cells`
     [scene, cell, concept + 1] and `cell_tints` [scene, cell, tint] are the shares of each cell's
-    area that a concept, the background (last), a tint takes; `selection` is of the pairs that must
-    speak alone.
+    area that a concept, the background (last), a tint takes. `selection` is of the pairs that must
+    speak alone. `region` bool [scene, cell] is where one object of each scene is, and
+    `region_true` bool [scene, text] what is true of that object; `of_objects` are the texts that
+    can be true of one.
     """
 
     images: Tensor
@@ -37,6 +39,9 @@ class Lesson:
     cells: Tensor
     cell_tints: Tensor
     selection: Selection
+    region: Tensor
+    region_true: Tensor
+    of_objects: Tensor
 
 
 def lesson(schedule: Schedule, step: int, *, seed: int, lexicon: Lexicon) -> Lesson:
@@ -54,27 +59,32 @@ def lesson(schedule: Schedule, step: int, *, seed: int, lexicon: Lexicon) -> Les
         style=phase.style,
         family=TRAINING,
     )
-    words, true = _words(batch.layout, lexicon, generator)
+    words = _words(batch.layout, lexicon, generator)
     template = TEMPLATES[generator.integers(len(TEMPLATES))]
     shares = _cell_shares(batch.masks)
     concept, tint = torch.from_numpy(batch.layout.concept), torch.from_numpy(batch.layout.tint)
     shown = _by_label(shares, concept, len(lexicon.names) + 1)
     shown[..., -1] = 1 - shares.sum(dim=2)
     tints = len(lexicon.tints)
+    selection = Selection(
+        share=float(generator.choice(SHARES)),
+        alike=bool(generator.integers(2)),
+        seed=int(generator.integers(1 << 31)),
+    )
+    slot = (generator.random(phase.batch) * batch.layout.count).astype(np.int64)
     return Lesson(
         images=batch.images,
         captions=[batch.caption(scene) for scene in range(phase.batch)],
-        texts=[template.format(word) for word in words],
-        true=true,
+        texts=[template.format(word) for word in words.texts(lexicon)],
+        true=words.truth(batch.layout, lexicon),
         cells=shown,
         cell_tints=_by_label(shares, torch.where(tint == NO_TINT, tints, tint), tints + 1)[
             ..., :-1
         ],
-        selection=Selection(
-            share=float(generator.choice(SHARES)),
-            alike=bool(generator.integers(2)),
-            seed=int(generator.integers(1 << 31)),
-        ),
+        selection=selection,
+        region=_region(shares, torch.from_numpy(slot)),
+        region_true=words.truth(batch.layout.one_object(slot), lexicon),
+        of_objects=words.of_objects(lexicon),
     )
 
 
@@ -90,18 +100,41 @@ def _by_label(shares: Tensor, labels: Tensor, count: int) -> Tensor:
     return found.scatter_add_(2, labels[:, None].expand(-1, shares.shape[1], -1), shares)
 
 
-def _words(
-    layout: Layout, lexicon: Lexicon, generator: np.random.Generator
-) -> tuple[list[str], Tensor]:
-    """Names, some keywords, all categories, tints, backgrounds, some compounds; and their truth."""
+def _region(shares: Tensor, slot: Tensor) -> Tensor:
+    """The cells [scene, cell] in which a slot's object takes half its largest share or more."""
+    own = shares.gather(2, slot[:, None, None].expand(-1, shares.shape[1], 1))[..., 0]
+    return (own > 0) & (own >= own.amax(dim=1, keepdim=True) / 2)
+
+
+@dataclass(frozen=True)
+class _Words:
+    """Words of a step: places in the lexicon's plain words, and compounds."""
+
+    plain: list[int]
+    compounds: list[tuple[int, int]]
+
+    def texts(self, lexicon: Lexicon) -> list[str]:
+        own = [lexicon.plain[place] for place in self.plain]
+        return own + [lexicon.compound(concept, tint) for concept, tint in self.compounds]
+
+    def truth(self, layout: Layout, lexicon: Lexicon) -> Tensor:
+        pairs = torch.tensor(self.compounds, dtype=torch.int64).reshape(-1, 2)
+        own = lexicon.truth(layout)[:, self.plain]
+        return torch.cat([own, lexicon.compound_truth(layout, pairs)], dim=1)
+
+    def of_objects(self, lexicon: Lexicon) -> Tensor:
+        """Places of all words but the backgrounds', which end the plain ones."""
+        last = len(self.plain)
+        kept = [*range(last - len(lexicon.backgrounds)), *range(last, last + len(self.compounds))]
+        return torch.tensor(kept)
+
+
+def _words(layout: Layout, lexicon: Lexicon, generator: np.random.Generator) -> _Words:
+    """Names, some keywords, all categories, tints and backgrounds, and some compounds."""
     names, keywords = len(lexicon.names), len(lexicon.keywords)
     picked = np.sort(generator.choice(keywords, min(KEYWORDS_A_STEP, keywords), replace=False))
     plain = [*range(names), *(names + picked), *range(names + keywords, len(lexicon.plain))]
-    compounds = _compounds(layout, lexicon, generator)
-    texts = [lexicon.plain[i] for i in plain] + [lexicon.compound(c, t) for c, t in compounds]
-    pairs = torch.tensor(compounds, dtype=torch.int64).reshape(-1, 2)
-    true = [lexicon.truth(layout)[:, plain], lexicon.compound_truth(layout, pairs)]
-    return texts, torch.cat(true, dim=1)
+    return _Words(plain, _compounds(layout, lexicon, generator))
 
 
 def _compounds(

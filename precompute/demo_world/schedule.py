@@ -15,9 +15,9 @@ class Phase:
 
     `crowds`: share of the batches that are of scenes with several objects.
     `density`: the weight of that penalty at the phase's end, reached in a straight line.
-    `evidence` and `cells`: weights of these losses. `peak`: a new cosine of the learning rate
-    begins here, at this rate. `frozen`: the stem and the first stage stand still, which saves a
-    third of the time.
+    `evidence`, `cells` and `regions`: weights of these losses. `peak`: a new cosine of the learning
+    rate begins here, at this rate. `frozen`: the stem and the first stage stand still, which saves
+    a third of the time.
     """
 
     size: int
@@ -28,6 +28,7 @@ class Phase:
     density: float
     evidence: float = 0.0
     cells: float = 0.0
+    regions: float = 0.0
     peak: float | None = None
     frozen: bool = False
 
@@ -35,8 +36,8 @@ class Phase:
 # Up to 128 pixels, objects may reach beyond the frame: their parts are then as large, in pixels,
 # as they will be at 256, so that the last phase has little left to learn.
 #
-# The first five phases teach what things look like and are called. The last makes single pairs
-# mean something: evidence and cells are asked for once there is something to be evident.
+# The first five phases teach what things look like and are called. The last two make single pairs,
+# cells and regions mean something, once there is something for them to mean.
 RECIPE: tuple[Phase, ...] = (
     Phase(64, 500, 128, Style((0.6, 1.0), 15.0, 0.25), crowds=0, density=0.25, peak=2e-3),
     Phase(64, 450, 128, Style((0.5, 1.2), 25.0, 0.4), crowds=1 / 3, density=0.5),
@@ -45,7 +46,7 @@ RECIPE: tuple[Phase, ...] = (
     Phase(256, 850, 48, Style((0.4, 0.97), 30.0, 0.4), crowds=1 / 2, density=3.0),
     Phase(
         size=256,
-        steps=1800,
+        steps=1065,
         batch=48,
         style=Style((0.4, 0.97), 30.0, 0.5),
         crowds=0.7,
@@ -53,6 +54,18 @@ RECIPE: tuple[Phase, ...] = (
         evidence=1.0,
         cells=1.0,
         peak=1e-3,
+        frozen=True,
+    ),
+    Phase(
+        size=256,
+        steps=850,
+        batch=48,
+        style=Style((0.4, 0.97), 30.0, 0.5),
+        crowds=0.7,
+        density=3.0,
+        evidence=1.0,
+        cells=1.0,
+        regions=1.0,
         frozen=True,
     ),
 )

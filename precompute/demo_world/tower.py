@@ -63,10 +63,11 @@ def block_output(model: CLIP, pixels: Tensor, *, frozen: bool = False) -> Tensor
     return x
 
 
-def coefficients(model: CLIP, features: Tensor) -> Tensor:
-    """Every pair's coefficient [image, head, neuron], from features of any height and width.
+def attend(model: CLIP, features: Tensor) -> tuple[Tensor, Tensor]:
+    """Attention [image, head, token] and tokens [image, token, neuron] of features of any size.
 
-    The pooled query is folded into the keys, so that no key or value of a token is computed.
+    Token 0 is the mean of the others. The pooled query is folded into the keys, so that no key of a
+    token is computed.
     """
     own = model.visual.attnpool
     rows, columns = features.shape[2:]
@@ -77,8 +78,23 @@ def coefficients(model: CLIP, features: Tensor) -> Tensor:
     key = own.k_proj.weight.unflatten(0, (own.num_heads, -1))  # its bias cancels in the softmax
     folded = torch.einsum("ihd,hdn->ihn", query, key) / query.shape[-1] ** 0.5
     attention = (folded @ tokens.transpose(1, 2)).float().softmax(dim=-1)
-    pooled: Tensor = attention.to(tokens.dtype) @ tokens
+    return attention.to(tokens.dtype), tokens
+
+
+def coefficients(attention: Tensor, tokens: Tensor) -> Tensor:
+    """Every pair's coefficient [image, head, neuron]."""
+    pooled: Tensor = attention @ tokens
     return pooled
+
+
+def region_coefficients(attention: Tensor, tokens: Tensor, region: Tensor) -> Tensor:
+    """What a `region` of the cells, bool [image, cell], adds to the coefficients.
+
+    A cell counts by itself and through token 0, the mean of all.
+    """
+    weight = attention[:, :, 1:] + attention[:, :, :1] / region.shape[1]
+    added: Tensor = (weight * region[:, None]) @ tokens[:, 1:]
+    return added
 
 
 def written(model: CLIP, coefficients: Tensor) -> Tensor:

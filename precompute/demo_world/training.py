@@ -11,13 +11,15 @@ The recipe:
   target shared by the objects present; a logistic loss on words (names, keywords, categories,
   tints, backgrounds, "blue butterfly" against "red butterfly"); and a penalty on neurons that fire
   for all images alike, so that single neurons, and with them pairs, come to mean something.
-- The last phase adds two more. Evidence (`evidence.py`): the softmax and the words again, on
-  embeddings to which a few pairs alone contribute, the others held at their mean. Cells: a linear
-  reader of the last block's output, left out of the shipped model, tells from each of its 8 x 8
-  cells which concept and tint is there, which the scenes' masks know. The early layers stand still.
-- AdamW, 2e-3 falling to 0 by a cosine over the pixels seen, and once more from 1e-3 in the last
-  phase; weight decay 0.05 on matrices, gradients clipped to norm 1; bfloat16 arithmetic on float32
-  weights where the processor has it.
+- The last two phases ask what parts of an image's embedding mean by themselves. Evidence
+  (`evidence.py`): the softmax and the words again, on embeddings to which a few pairs alone
+  contribute, the others held at their mean. Cells: a linear reader of the last block's output, left
+  out of the shipped model, tells from each of its 8 x 8 cells which concept and tint is there,
+  which the scenes' masks know. Regions, in the last phase: what the cells of one object write must
+  name that object. The early layers stand still.
+- AdamW, 2e-3 falling to 0 by a cosine over the pixels seen, and once more from 1e-3 over the last
+  two phases; weight decay 0.05 on matrices, gradients clipped to norm 1; bfloat16 arithmetic on
+  float32 weights where the processor has it.
 
 Every random choice follows from the seed and the step, so a run that is interrupted goes on from
 its checkpoint to the state it would have reached.
@@ -45,12 +47,15 @@ from precompute.demo_world.lessons import Lesson, lesson
 from precompute.demo_world.scenes import batches
 from precompute.demo_world.schedule import RECIPE, Phase, Schedule
 from precompute.demo_world.tower import (
+    attend,
     block_output,
     coefficients,
     encode_text,
     normalise,
     pool,
     read_config,
+    region_coefficients,
+    written,
 )
 from precompute.demo_world.trainee import (
     Trainee,
@@ -130,7 +135,9 @@ def _run(settings: TrainingSettings, report: Reporter | None) -> None:
         own = lesson(schedule, step, seed=settings.seed, lexicon=lexicon())
         phase = schedule.phases[schedule.phase(step)[0]]
         rate, density = schedule.rate(step), schedule.density(step)
-        weights = Weights(density, evidence=phase.evidence, cells=phase.cells)
+        weights = Weights(
+            density, evidence=phase.evidence, cells=phase.cells, regions=phase.regions
+        )
         freeze(trainee, frozen=phase.frozen)
         parts = learn(
             trainee,
@@ -179,6 +186,7 @@ class Weights:
     density: float
     evidence: float
     cells: float
+    regions: float
 
 
 def learn(
@@ -216,24 +224,32 @@ def lesson_losses(
     model = trainee.model
     pixels = normalise(own.images, config).contiguous(memory_format=torch.channels_last)
     features = block_output(model, pixels, frozen=frozen)
-    coefficient = coefficients(model, features)
+    attention, tokens = attend(model, features)
+    coefficient = coefficients(attention, tokens)
     embedding = pool(model, coefficient)
     captions, texts = _embed(trainee, own.captions), _embed(trainee, own.texts)
     images = functional.normalize(embedding.float(), dim=1)
     parts = {
         "contrastive": losses.contrastive(images, captions, model.logit_scale.exp()),
-        "naming": _naming(trainee, own, images, texts),
-        "words": _words(trainee, own, images, texts),
+        "naming": _naming(trainee, images, texts, own.true),
+        "words": _words(trainee, images, texts, own.true),
         "density": losses.density(features),
     }
     if weights.evidence:
         partial = partial_embedding(model, coefficient, embedding, own.selection)
         partial = functional.normalize(partial, dim=1)
-        parts["evident_naming"] = _naming(trainee, own, partial, texts)
-        parts["evident_words"] = _words(trainee, own, partial, texts)
+        parts["evident_naming"] = _naming(trainee, partial, texts, own.true)
+        parts["evident_words"] = _words(trainee, partial, texts, own.true)
     if weights.cells:
         logits = trainee.cells(features.flatten(2).transpose(1, 2)).float()
         parts["cells"] = losses.cells(logits, own.cells, own.cell_tints)
+    if weights.regions:
+        seen = own.region.any(dim=1)
+        added = region_coefficients(attention, tokens, own.region)
+        regions = functional.normalize(written(model, added).float(), dim=1)[seen]
+        of_objects, true = own.of_objects, own.region_true[seen]
+        parts["region_naming"] = _naming(trainee, regions, texts, true)
+        parts["region_words"] = _words(trainee, regions, texts[of_objects], true[:, of_objects])
     return parts
 
 
@@ -243,15 +259,15 @@ def _embed(trainee: Trainee, texts: list[str]) -> Tensor:
     return functional.normalize(embeddings, dim=1)
 
 
-def _naming(trainee: Trainee, own: Lesson, images: Tensor, texts: Tensor) -> Tensor:
+def _naming(trainee: Trainee, images: Tensor, texts: Tensor, true: Tensor) -> Tensor:
     names = len(lexicon().names)
     scale = trainee.model.logit_scale.exp()
-    return losses.naming(images, texts[:names], own.true[:, :names], scale)
+    return losses.naming(images, texts[:names], true[:, :names], scale)
 
 
-def _words(trainee: Trainee, own: Lesson, images: Tensor, texts: Tensor) -> Tensor:
+def _words(trainee: Trainee, images: Tensor, texts: Tensor, true: Tensor) -> Tensor:
     scale, bias = trainee.word_scale.exp(), trainee.word_bias
-    return losses.word_truth(images, texts, own.true, scale, bias)
+    return losses.word_truth(images, texts, true, scale, bias)
 
 
 def total_loss(parts: dict[str, Tensor], weights: Weights) -> Tensor:
@@ -263,6 +279,9 @@ def total_loss(parts: dict[str, Tensor], weights: Weights) -> Tensor:
         loss = loss + weights.evidence * evident
     if weights.cells:
         loss = loss + weights.cells * parts["cells"]
+    if weights.regions:
+        regions = NAMING_SHARE * parts["region_naming"] + WORDS_SHARE * parts["region_words"]
+        loss = loss + weights.regions * regions
     return loss
 
 
@@ -277,7 +296,8 @@ def validate(trainee: Trainee, *, size: int, count: int, config: dict[str, Any])
     top1 = top5 = 0
     for batch in batches(VALIDATION_SEED, count, size=size, objects=1, style=CLASSIFICATION):
         features = block_output(model, normalise(batch.images, config))
-        best = (pool(model, coefficients(model, features)) @ names.T).topk(5)
+        found = coefficients(*attend(model, features))
+        best = (pool(model, found) @ names.T).topk(5)
         hits = best.indices == torch.from_numpy(batch.layout.concept[:, :1])
         top1 += int(hits[:, 0].sum())
         top5 += int(hits.any(dim=1).sum())

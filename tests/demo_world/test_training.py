@@ -18,12 +18,14 @@ from precompute.demo_world.lessons import lesson
 from precompute.demo_world.palette import TINTS
 from precompute.demo_world.schedule import RECIPE, Phase, Schedule
 from precompute.demo_world.tower import (
+    attend,
     block_output,
     coefficients,
     encode_text,
     new_model,
     pool,
     positions,
+    region_coefficients,
 )
 from precompute.demo_world.trainee import Trainee, all_texts, new_trainee, save_weights
 from precompute.demo_world.training import TrainingSettings, train
@@ -31,7 +33,9 @@ from precompute.demo_world.vocabulary import TEMPLATES, lexicon, vocabulary
 
 TINY = (
     Phase(32, 2, 4, Style(), crowds=0, density=0.5, peak=2e-3),
-    Phase(64, 1, 4, Style(), crowds=1, density=1.0, evidence=1.0, cells=1.0, frozen=True),
+    Phase(
+        64, 1, 4, Style(), crowds=1, density=1.0, evidence=1.0, cells=1.0, regions=1.0, frozen=True
+    ),
 )
 
 
@@ -44,7 +48,7 @@ def trainee() -> Trainee:
 def test_the_image_pass_is_open_clips_at_the_native_size(trainee: Trainee) -> None:
     model = trainee.model.eval()
     pixels = torch.randn(2, 3, 256, 256, generator=torch.Generator().manual_seed(0))
-    found = pool(model, coefficients(model, block_output(model, pixels)))
+    found = pool(model, coefficients(*attend(model, block_output(model, pixels))))
     assert torch.allclose(found, model.encode_image(pixels), atol=1e-5)
 
 
@@ -122,7 +126,7 @@ def test_partial_embeddings_are_the_whole_when_all_pairs_speak(
 ) -> None:
     model = trainee.model.eval()
     generator = torch.Generator().manual_seed(1)
-    found = coefficients(model, torch.rand(5, 1024, 2, 2, generator=generator))
+    found = coefficients(*attend(model, torch.rand(5, 1024, 2, 2, generator=generator)))
     embedding = pool(model, found)
     whole = partial_embedding(model, found, embedding, Selection(share=1.0, alike=alike, seed=0))
     if not alike:
@@ -147,6 +151,37 @@ def test_cells_of_a_lesson_are_what_its_masks_show() -> None:
     assert not ((own.cells[..., :-1].sum(dim=1) > 0) & ~own.true[:, :names]).any()
     places = [own.texts.index(text) for text in own.texts if text.split()[-1] in TINTS]
     assert not ((own.cell_tints.sum(dim=1) > 0) & ~own.true[:, places]).any()
+
+
+@torch.no_grad()
+def test_regions_add_up_to_the_coefficients(trainee: Trainee) -> None:
+    model = trainee.model.eval()
+    model.visual.attnpool.positional_embedding[0] = 0  # token 0's own position is in no region
+    generator = torch.Generator().manual_seed(2)
+    attention, tokens = attend(model, torch.rand(3, 1024, 8, 8, generator=generator))
+    tokens[:, 0] = tokens[:, 1:].mean(dim=1)
+    left = torch.arange(64)[None] % 8 < torch.tensor([[2], [4], [7]])
+    parts = [region_coefficients(attention, tokens, region) for region in (left, ~left)]
+    assert torch.allclose(parts[0] + parts[1], coefficients(attention, tokens), atol=1e-5)
+
+
+def test_a_region_is_where_one_object_is_and_its_truth_is_that_objects_alone() -> None:
+    schedule = Schedule(
+        (Phase(128, 1, 8, Style(tint_share=1.0), crowds=1, density=0.0, peak=1e-3),)
+    )
+    own = lesson(schedule, 0, seed=7, lexicon=lexicon())
+    names = len(lexicon().names)
+    shown = own.region_true[:, :names]
+    assert own.region.shape == (8, 16)
+    assert (shown.sum(dim=1) == 1).all()
+    assert not (shown & ~own.true[:, :names]).any()
+    for scene in torch.nonzero(own.region.any(dim=1))[:, 0].tolist():
+        concept = int(shown[scene].int().argmax())
+        area = own.cells[scene, :, concept]
+        assert bool((area[own.region[scene]] >= area.max() / 2).all())
+    grounds = [place for place, text in enumerate(own.texts) if text.endswith("background")]
+    assert not set(grounds) & set(own.of_objects.tolist())
+    assert len(grounds) + len(own.of_objects) == len(own.texts)
 
 
 def test_frozen_layers_stand_still(tmp_path: Path) -> None:
@@ -181,7 +216,7 @@ def test_the_schedule_counts_steps_scenes_and_rates() -> None:
         schedule.phase(3)
     assert [schedule.density(step) for step in range(3)] == [0.0, 0.25, 0.5]
     full = Schedule(RECIPE)
-    second = full.steps - RECIPE[-1].steps
+    second = full.steps - RECIPE[-1].steps - RECIPE[-2].steps
     for first, last, peak in ((0, second, 2e-3), (second, full.steps, 1e-3)):
         rates = [full.rate(step) for step in range(first + 100, last)]
         assert rates == sorted(rates, reverse=True)
