@@ -6,6 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -15,19 +16,37 @@ import torch
 Work = Callable[[], object]
 
 
-class Times:
-    """Seconds of several contestants over the same rounds."""
+@dataclass(frozen=True)
+class Taken:
+    """What one run took: seconds that passed, and seconds of all its threads on processors."""
 
-    def __init__(self, rounds: list[dict[str, float]]) -> None:
+    passed: float
+    processor: float
+
+
+class Times:
+    """What several contestants took over the same rounds."""
+
+    def __init__(self, rounds: list[dict[str, Taken]]) -> None:
         self._rounds = rounds
 
     def median(self, name: str) -> float:
         """Median seconds of a contestant."""
-        return median(one[name] for one in self._rounds)
+        return median(one[name].passed for one in self._rounds)
 
     def ratio(self, name: str, other: str) -> float:
         """Median over rounds of a contestant's time over another's in the same round."""
-        return median(one[name] / one[other] for one in self._rounds)
+        return median(one[name].passed / one[other].passed for one in self._rounds)
+
+    def processor_ratio(self, name: str, other: str) -> float:
+        """The same in processor time, which other work on the machine disturbs less."""
+        return median(
+            one[name].processor / max(one[other].processor, RESOLUTION) for one in self._rounds
+        )
+
+
+RESOLUTION = 1e-9
+"""Seconds: keeps a time that is below what the clock can tell from being divided by."""
 
 
 def in_turns(work: Mapping[str, Work], *, rounds: int, device: torch.device, warm: bool) -> Times:
@@ -39,18 +58,15 @@ def in_turns(work: Mapping[str, Work], *, rounds: int, device: torch.device, war
     if warm:
         for run in work.values():
             run()
-    found = []
-    for _ in range(rounds):
-        found.append({name: _seconds(run, device) for name, run in work.items()})
-    return Times(found)
+    return Times([{name: _taken(run, device) for name, run in work.items()} for _ in range(rounds)])
 
 
-def _seconds(run: Work, device: torch.device) -> float:
+def _taken(run: Work, device: torch.device) -> Taken:
     _finish(device)
-    begun = time.perf_counter()
+    begun, begun_processor = time.perf_counter(), time.process_time()
     run()
     _finish(device)
-    return time.perf_counter() - begun
+    return Taken(time.perf_counter() - begun, time.process_time() - begun_processor)
 
 
 def _finish(device: torch.device) -> None:

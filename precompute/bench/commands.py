@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 
 ROUNDS = 3
+IMAGES = 256
 
 
 @app.callback()
@@ -37,14 +38,18 @@ def precompute(
     rounds: Annotated[
         int, typer.Option(help="Repetitions of the long measurements; 1 or more.")
     ] = ROUNDS,
+    images: Annotated[
+        int, typer.Option("--images", help="Pictures of the pass over images; 1 or more.")
+    ] = IMAGES,
     device: Device = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Precompute and store, minutes on a CPU; needs 12 GB of memory for scikit-learn's part."""
-    if rounds < 1:
-        raise InputError(f"--rounds must be 1 or more, not {rounds}")
+    for name, value in (("rounds", rounds), ("images", images)):
+        if value < 1:
+            raise InputError(f"--{name} must be 1 or more, not {value}")
     vision_config(model)
-    extent = quick_extent() if quick else full_extent(model, rounds=rounds)
+    extent = quick_extent() if quick else full_extent(model, rounds=rounds, images=images)
     told = bench(extent, device, Progress(quiet=as_json).note)
     if as_json:
         typer.echo(json.dumps(told, indent=2))
@@ -64,13 +69,19 @@ def _show(told: dict[str, Any]) -> None:
             _amount(row["ours"], row["unit"]),
             row["beside"],
             _amount(row["theirs"], row["unit"]),
-            f"{row['meaning']}: {_number(row['figure'], row['unit'], row['meaning'])}",
+            f"{row['meaning']}: {_number(row['figure'], row['unit'], row['meaning'])}"
+            + _processor(row),
             _reach(row),
             {True: "reached", False: "NOT reached", None: ""}[row["reached"]],
         )
         for row in told["rows"]
     ]
     show(("work", ">ours", "beside", ">theirs", "figure", "reach", ""), rows)
+
+
+def _processor(row: dict[str, Any]) -> str:
+    ratio = row["by_processor_time"]
+    return "" if ratio is None else f" (processor time {ratio:.3g})"
 
 
 def _reach(row: dict[str, Any]) -> str:

@@ -38,6 +38,7 @@ def coefficient_rows(model: str, device: torch.device, *, rounds: int) -> list[R
     times = in_turns(
         contestants(random_pool(model, device)), rounds=rounds, device=device, warm=True
     )
+    on_cpu = device.type == "cpu"
     memory = pool_memory(model, device)
     work = f"all pair coefficients of an image, {model}"
     beside = "open_clip's attention pool, forward"
@@ -53,6 +54,7 @@ def coefficient_rows(model: str, device: torch.device, *, rounds: int) -> list[R
             reach=TIME_REACH,
             bound="at most",
             how=f"from the last block's output, {rounds} rounds",
+            by_processor_time=times.processor_ratio(OURS, THEIRS) if on_cpu else None,
         ),
         Row(
             work=f"{work}: extra memory",

@@ -90,6 +90,7 @@ def image_rows(
         device=device,
         warm=False,
     )
+    on_cpu = device.type == "cpu"
     how = f"{count} images in memory, {block} at once, {rounds} rounds"
 
     def row(name: str, beside: str, reach: float | None, note: str) -> Row:
@@ -104,6 +105,7 @@ def image_rows(
             reach=reach,
             bound="at most",
             how=f"{how}; {note}",
+            by_processor_time=times.processor_ratio("ours", name) if on_cpu else None,
         )
 
     return [

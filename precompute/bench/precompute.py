@@ -46,9 +46,9 @@ class Extent:
     quick: bool = False
 
 
-def full_extent(model: str, *, rounds: int) -> Extent:
+def full_extent(model: str, *, rounds: int, images: int) -> Extent:
     """The sizes that the reaches are stated for: minutes on a CPU."""
-    return Extent(model, BACKBONE, FULL, rounds=5 * rounds, long_rounds=rounds, images=256)
+    return Extent(model, BACKBONE, FULL, rounds=5 * rounds, long_rounds=rounds, images=images)
 
 
 def quick_extent() -> Extent:

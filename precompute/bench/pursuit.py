@@ -158,6 +158,7 @@ def _rows(
     sizes = given.sizes
     d_out = given.dictionary.shape[1]
     work = f"OMP of a direction, {sizes.words:,} words, {sizes.atoms} atoms, {d_out} wide"
+    on_cpu = device.type == "cpu"
     how = f"{sizes.signals} directions at once, {rounds} rounds"
 
     def row(
@@ -176,6 +177,9 @@ def _rows(
             reach=reach,
             bound="at least",
             how="; ".join(filter(None, (how, note))),
+            by_processor_time=(
+                times.processor_ratio(name, "ours") * share if there and on_cpu else None
+            ),
         )
 
     packages = [name for name in per_call if name.startswith("package")]

@@ -23,6 +23,8 @@ class Row:
         reach: the bound, None for a line that is there for comparison only.
         bound: whether ``figure`` must be at most or at least ``reach``.
         how: how it was measured, and what a reader should know.
+        by_processor_time: the figure, where it is a ratio of times, in processor time, which other
+            work on the same cores disturbs less; None on a GPU.
     """
 
     work: str
@@ -35,6 +37,7 @@ class Row:
     reach: float | None
     bound: Literal["at most", "at least"]
     how: str
+    by_processor_time: float | None = None
 
     @property
     def reached(self) -> bool | None:
@@ -53,6 +56,7 @@ class Row:
             "theirs": self.theirs,
             "meaning": self.meaning,
             "figure": self.figure,
+            "by_processor_time": self.by_processor_time,
             "reach": self.reach,
             "bound": self.bound,
             "reached": self.reached,

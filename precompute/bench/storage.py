@@ -36,14 +36,11 @@ SIZE_REACH = 450e6
 OPEN_REACH = 0.5
 SCRATCH_REACH = 1e9
 
-SMALL_WORDS, SMALL_IMAGES = 101, 37
+SMALL_WORDS, SMALL_IMAGES = 103, 37
 """Primes, so that a shape tells which of its numbers are words or images."""
 
 WORDS, IMAGES = 30_000, 50_000
 """Of the store that is reckoned: the usual vocabulary, ImageNet's validation set."""
-
-LARGEST_FACTOR = 200
-"""Numbers per pair, neuron, head, word or image that are recognised in a flat array's length."""
 
 Shapes = dict[str, dict[str, tuple[str, list[int]]]]
 """File -> array -> type and shape."""
@@ -80,34 +77,27 @@ class Scaling:
     """Puts the large sizes in place of the small ones."""
 
     def __init__(self, small: Sizes, large: Sizes) -> None:
-        names = ("pairs", "neurons", "words", "d_out", "images", "heads")
-        self._known: list[tuple[int, int]] = [
-            (getattr(small, name), getattr(large, name)) for name in names
-        ]
-        self._side = (small.side, large.side)
+        names = ("side", "heads", "neurons", "d_out", "words", "images", "pairs")
+        self._exact = {getattr(small, name): getattr(large, name) for name in names}
+        self._pairs = (small.pairs, large.pairs)
+        self._offsets = {small.words + 1: large.words + 1, small.images + 1: large.images + 1}
         self._raw = {
             small.calibration * small.pairs: large.calibration * large.pairs,
             small.images * small.d_out: large.images * large.d_out,
             small.images: large.images,
         }
 
-    def number(self, value: int) -> int:
-        """A dimension; one that is none of the small sizes, nor a multiple, stays as it is."""
-        for small, large in self._known:
-            if value == small:
-                return large
-            if value == small + 1:  # offsets of lists
-                return large + 1
-        if value == self._side[0]:
-            return self._side[1]
-        for small, large in self._known:
-            factor, rest = divmod(value, small)
-            if rest == 0 and 1 < factor <= LARGEST_FACTOR:
-                return large * factor
-        return value
-
     def shape(self, shape: list[int]) -> list[int]:
-        return [self.number(value) for value in shape]
+        """A number that is none of the small sizes stays as it is; flat arrays may hold several
+        entries for each pair, or the offsets of a list for each word or image."""
+        if len(shape) == 1:
+            (length,) = shape
+            entries, rest = divmod(length, self._pairs[0])
+            if rest == 0 and entries:
+                return [entries * self._pairs[1]]
+            if length in self._offsets:
+                return [self._offsets[length]]
+        return [self._exact.get(value, value) for value in shape]
 
     def raw_bytes(self, size: int) -> int:
         """Bytes of a file of plain rows."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +32,19 @@ class _Compared:
     cosine: float
 
 
+Place = tuple[int, ...]
+"""Where in the arrays of a file: (head, neuron), or the number of a neuron or head."""
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """Explanations of one kind of unit: pairs, neurons or heads."""
+
+    name: str
+    arrays: Mapping[str, np.ndarray]
+    direction: Callable[[Place], np.ndarray]
+
+
 def pursuit_checks(
     store: Store,
     *,
@@ -39,7 +52,7 @@ def pursuit_checks(
     seed: int = 0,
     advance: Callable[[int], None] = lambda _: None,
 ) -> list[Check]:
-    """Words, weights and cosines of sampled pairs; monotone cosines of all pairs.
+    """Words, weights and cosines of sampled pairs, neurons and heads; monotone cosines of all.
 
     The dictionary is the stored embeddings, centred on their mean and each word normalised.  Where
     scikit-learn takes other words, every stored step must be within TIE of the best.
@@ -47,48 +60,86 @@ def pursuit_checks(
     dictionary = np.array(store.vocabulary_embeddings, dtype=np.float64)
     dictionary -= dictionary.mean(axis=0)
     dictionary /= np.maximum(np.linalg.norm(dictionary, axis=1, keepdims=True), 1e-300)
-    places = _writing_pairs(store, samples, seed)
-    compared = []
-    for place in places:
-        compared.append(_compare(store, dictionary, *place))
-        advance(1)
-    ties = sum(not one.same_words and one.valid for one in compared)
-    wrong = sum(not one.valid for one in compared)
-    over = f"{len(compared)} pairs"
-    same = [one for one in compared if one.same_words]
-    cosine = store.explanations["cosine"]
-    falls = max(0.0, float(-np.diff(cosine, axis=-1).min(initial=0.0)))
+    few = max(1, samples // 4)
+    kinds = [
+        (_Kind("pairs", store.explanations, lambda place: _pair_direction(store, place)), samples),
+        (_Kind("neurons", store.neurons, lambda place: _unit(store.neurons, place)), few),
+        (_Kind("heads", store.heads, lambda place: _unit(store.heads, place)), few),
+    ]
     return [
-        Check("pairs whose words are not scikit-learn's", wrong, 0, f"{over}, {ties} with ties"),
-        Check(
-            "stored weights - scikit-learn's, of the largest",
-            max((one.weights for one in same), default=0.0),
-            WEIGHT_BOUND,
-            f"{len(same)} pairs",
-        ),
-        Check(
-            "stored cosine - that of scikit-learn's reconstruction",
-            max((one.cosine for one in same), default=0.0),
-            COSINE_BOUND,
-            f"{len(same)} pairs",
-        ),
-        Check("fall of the cosine with more words", falls, FALL_BOUND, "all pairs"),
+        check
+        for kind, wanted in kinds
+        for check in _kind_checks(kind, dictionary, _explained(kind, wanted, seed), advance)
     ]
 
 
-def _writing_pairs(store: Store, samples: int, seed: int) -> list[tuple[int, int]]:
-    """(head, neuron) of seeded random pairs that have words; a zero write vector has none."""
-    order = np.random.default_rng(seed).permutation(store.n_heads * store.n_neurons)
-    places = (divmod(int(place), store.n_neurons) for place in order)
-    chosen = (place for place in places if store.explanations["word_ids"][(*place, 0)] >= 0)
+def _kind_checks(
+    kind: _Kind, dictionary: np.ndarray, places: list[Place], advance: Callable[[int], None]
+) -> list[Check]:
+    compared = []
+    for place in places:
+        compared.append(_compare(kind, dictionary, place))
+        advance(1)
+    ties = sum(not one.same_words and one.valid for one in compared)
+    wrong = sum(not one.valid for one in compared)
+    same = [one for one in compared if one.same_words]
+    over = f"{len(same)} {kind.name}"
+    falls = max(0.0, float(-np.diff(kind.arrays["cosine"], axis=-1).min(initial=0.0)))
+    return [
+        Check(
+            f"{kind.name} whose words are not scikit-learn's",
+            wrong,
+            0,
+            f"{len(compared)} {kind.name}, {ties} with ties",
+        ),
+        Check(
+            f"stored weights of {kind.name} - scikit-learn's, of the largest",
+            max((one.weights for one in same), default=0.0),
+            WEIGHT_BOUND,
+            over,
+        ),
+        Check(
+            f"stored cosine of {kind.name} - that of scikit-learn's reconstruction",
+            max((one.cosine for one in same), default=0.0),
+            COSINE_BOUND,
+            over,
+        ),
+        Check(
+            f"fall of the cosine of {kind.name} with more words",
+            falls,
+            FALL_BOUND,
+            f"all {kind.name}",
+        ),
+    ]
+
+
+def _explained(kind: _Kind, samples: int, seed: int) -> list[Place]:
+    """Seeded random places that have words; a direction that is zero has none."""
+    ids = kind.arrays["word_ids"]
+    shape = ids.shape[:-1]
+    order = np.random.default_rng(seed).permutation(int(np.prod(shape)))
+    places = (tuple(int(i) for i in np.unravel_index(number, shape)) for number in order)
+    chosen = (place for place in places if ids[(*place, 0)] >= 0)
     return [place for _, place in zip(range(samples), chosen, strict=False)]
 
 
-def _compare(store: Store, dictionary: np.ndarray, head: int, neuron: int) -> _Compared:
+def _pair_direction(store: Store, place: Place) -> np.ndarray:
+    head, neuron = place
     write = np.float64(store.factors["output"][head]) @ store.factors["value"][head, :, neuron]
-    signal = write / np.linalg.norm(write) * store.statistics["sign"][head, neuron]
-    ids = np.asarray(store.explanations["word_ids"][head, neuron])
-    weights = np.asarray(store.explanations["weights"][head, neuron])[ids >= 0]
+    direction: np.ndarray = write / np.linalg.norm(write) * store.statistics["sign"][place]
+    return direction
+
+
+def _unit(arrays: Mapping[str, np.ndarray], place: Place) -> np.ndarray:
+    direction = np.array(arrays["direction"][place], dtype=np.float64)
+    unit: np.ndarray = direction / np.linalg.norm(direction)
+    return unit
+
+
+def _compare(kind: _Kind, dictionary: np.ndarray, place: Place) -> _Compared:
+    signal = kind.direction(place)
+    ids = np.asarray(kind.arrays["word_ids"][place], dtype=np.int64)
+    weights = np.asarray(kind.arrays["weights"][place])[ids >= 0]
     ids = ids[ids >= 0]
     reference = orthogonal_mp(dictionary.T, signal, n_nonzero_coefs=len(ids))
     if set(ids.tolist()) != set(np.flatnonzero(reference).tolist()):
@@ -96,7 +147,7 @@ def _compare(store: Store, dictionary: np.ndarray, head: int, neuron: int) -> _C
         return _Compared(same_words=False, valid=valid, weights=math.nan, cosine=math.nan)
     scale = float(np.abs(reference).max())
     rebuilt = reference @ dictionary
-    stored = float(store.explanations["cosine"][head, neuron, -1])
+    stored = float(kind.arrays["cosine"][place][-1])
     return _Compared(
         same_words=True,
         valid=True,

@@ -25,11 +25,11 @@ class Check:
 
     @property
     def ok(self) -> bool:
-        return math.isfinite(self.figure) and self.figure <= self.bound
+        return math.isfinite(self.figure) and bool(self.figure <= self.bound)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data; a figure that is no number is None."""
-        figure = self.figure if math.isfinite(self.figure) else None
+        figure = float(self.figure) if math.isfinite(self.figure) else None
         return {
             "check": self.name,
             "figure": figure,

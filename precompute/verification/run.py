@@ -17,6 +17,7 @@ from precompute.datasets import DemoScenes, ImageSet
 from precompute.errors import InputError
 from precompute.progress import Progress
 from precompute.store.integrity import check_integrity
+from precompute.verification.derived import index_checks, neighbour_checks
 from precompute.verification.orientation import orientation_checks
 from precompute.verification.passes import Passes, factor_check, line_checks, sum_checks
 from precompute.verification.pursuit import pursuit_checks
@@ -29,6 +30,7 @@ from precompute.verification.statistics import (
     statistics_checks,
     value_check,
 )
+from precompute.verification.units import neuron_checks
 
 PICTURES = 8
 """Images of the forward passes; the sum over pairs holds image by image."""
@@ -72,11 +74,12 @@ def verify_store(request: Request, progress: Progress) -> Report:
         with progress.stage("words", request.samples) as advance:
             checks += pursuit_checks(store, samples=request.samples, advance=advance)
         checks += orientation_checks(store)
+        checks += [*neighbour_checks(store, samples=request.samples), *index_checks(store)]
         dataset = _dataset(request, model)
         if dataset is None:
             left_out.append("statistics: the store's images are not at hand; give --images")
         else:
-            checks += _statistics(store, model, dataset, progress)
+            checks += _statistics(request, model, dataset, progress)
     checks.append(_file_check(store))
     return Report(str(store.path), store.data_version, checks, left_out)
 
@@ -137,12 +140,14 @@ def _dataset(request: Request, model: ClipResNet) -> ImageSet | None:
 
 
 def _statistics(
-    store: Store, model: ClipResNet, dataset: ImageSet, progress: Progress
+    request: Request, model: ClipResNet, dataset: ImageSet, progress: Progress
 ) -> list[Check]:
+    store = request.store
     if fits(store):
         with progress.stage("images", len(dataset)) as advance:
             again = recompute(store, model, dataset, advance=advance)
-        return statistics_checks(store, again)
+        units = neuron_checks(store, again, samples=request.samples)
+        return [*statistics_checks(store, again), *units]
     numbers = listed_images(store, samples=LISTED_IMAGES)
     with progress.stage("images", len(numbers)) as advance:
         again = recompute(store, model, dataset, numbers=numbers, advance=advance)

@@ -63,6 +63,7 @@ def test_contestants_take_turns() -> None:
     assert calls == ["a", "b"] * 3
     assert times.median("a") > 0
     assert times.ratio("a", "b") > 0
+    assert times.processor_ratio("a", "b") >= 0
 
 
 def test_both_pools_compute_the_same_embedding() -> None:
@@ -96,28 +97,31 @@ def test_memory_is_the_peak_and_not_what_is_left() -> None:
 
 
 def test_shapes_grow_with_the_model() -> None:
-    small = Sizes(side=3, heads=11, neurons=704, d_out=89, words=101, images=37)
+    small = Sizes(side=3, heads=11, neurons=704, d_out=89, words=103, images=37)
     large = Sizes(side=12, heads=48, neurons=3072, d_out=768, words=30_000, images=50_000)
     scaling = Scaling(small, large)
     assert scaling.shape([11, 704, 64]) == [48, 3072, 64]
     assert scaling.shape([704, 11, 11]) == [3072, 48, 48]
-    assert scaling.shape([102]) == [30_001]
+    assert scaling.shape([104]) == [30_001]
     assert scaling.shape([11 * 704 * 64]) == [48 * 3072 * 64]
-    assert scaling.shape([101, 89]) == [30_000, 768]
+    assert scaling.shape([103, 89]) == [30_000, 768]
     assert scaling.shape([11, 3, 3]) == [48, 12, 12]
+    assert scaling.shape([11, 704, 12]) == [48, 3072, 12]
+    assert scaling.shape([11, 704, 33]) == [48, 3072, 33]
     assert scaling.shape([]) == []
     assert scaling.raw_bytes(4 * 37 * 7744) == 4 * 1000 * 147_456
     assert scaling.raw_bytes(4 * 37 * 89) == 4 * 50_000 * 768
     assert scaling.raw_bytes(37) == 50_000
     assert scaling.raw_bytes(1234) == 1234
     same = Scaling(small, small)
-    assert same.shape([11, 704, 101, 7]) == [11, 704, 101, 7]
+    assert same.shape([11, 704, 103, 7]) == [11, 704, 103, 7]
 
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
         (["--rounds", "0"], "--rounds must be 1 or more"),
+        (["--images", "0"], "--images must be 1 or more"),
         (["--model", "ViT-B-32"], "ViT-B-32 is not one of"),
     ],
 )

@@ -17,11 +17,20 @@ from typer.testing import CliRunner, Result
 from backend.clip import ClipResNet, load_model
 from backend.clip.models import DEMO_FOLDER
 from backend.store import Store, open_store
-from backend.store.format import EMBEDDINGS, EXPLANATIONS, FACTORS, STATISTICS
+from backend.store.format import (
+    EMBEDDINGS,
+    EXPLANATIONS,
+    FACTORS,
+    INDEX,
+    NEIGHBOURS,
+    NEURONS,
+    STATISTICS,
+)
 from precompute.application import app
 from precompute.datasets import ImageSet, open_images
 from precompute.demo_world.scenes import scenes
 from precompute.errors import InputError
+from precompute.verification.derived import index_checks, neighbour_checks
 from precompute.verification.orientation import orientation_checks
 from precompute.verification.passes import Passes, factor_check, line_checks, sum_checks
 from precompute.verification.pursuit import largest_lead, pursuit_checks
@@ -34,6 +43,7 @@ from precompute.verification.statistics import (
     statistics_checks,
     value_check,
 )
+from precompute.verification.units import neuron_checks
 
 WORDS = ["cat", "dog", "pizza", "butterfly", "car", "tree", "red", "blue", "green", "ball"]
 IMAGES = 60  # more than a list has ranks, fewer than two lists have together
@@ -103,7 +113,14 @@ def changed(store: Store, file: str, name: str, change: Callable[[np.ndarray], o
     return copy
 
 
-_ATTRIBUTES = {FACTORS: "factors", STATISTICS: "statistics", EXPLANATIONS: "explanations"}
+_ATTRIBUTES = {
+    FACTORS: "factors",
+    STATISTICS: "statistics",
+    EXPLANATIONS: "explanations",
+    NEURONS: "neurons",
+    NEIGHBOURS: "neighbours",
+    INDEX: "index",
+}
 
 
 def failing(checks: list[Check]) -> str:
@@ -259,6 +276,46 @@ def test_sampled_images_are_enough_to_notice_another_order(
         lists[...] = np.roll(lists, 1, axis=-1)
 
     assert not value_check(changed(store, STATISTICS, "top_images", rolled), again).ok
+
+
+def test_neighbours_are_the_nearest_and_others_are_noticed(store: Store) -> None:
+    assert failing(neighbour_checks(store, samples=4)) == ""
+
+    def shifted(ids: np.ndarray) -> None:
+        ids[...] = np.where(ids >= 0, (ids + 1) % (store.n_heads * store.n_neurons), ids)
+
+    for name, said in (("direction_ids", "by direction"), ("coactivation_ids", "by images")):
+        other = changed(store, NEIGHBOURS, name, shifted)
+        assert said in failing(neighbour_checks(other, samples=4))
+
+
+def test_the_index_leads_to_the_explanations_and_others_are_noticed(store: Store) -> None:
+    assert failing(index_checks(store)) == ""
+
+    def swapped(pairs: np.ndarray) -> None:
+        pairs[:] = pairs[::-1].copy()
+
+    def raised(weights: np.ndarray) -> None:
+        weights[-1] += 1
+
+    for name, change, said in (
+        ("pairs", swapped, "entries"),
+        ("weights", raised, "weights of the index"),
+    ):
+        assert said in failing(index_checks(changed(store, INDEX, name, change)))
+    short = changed(store, INDEX, "pairs", lambda pairs: None)
+    short.index = {**short.index, "pairs": short.index["pairs"][:-1]}
+    assert "entries" in failing(index_checks(short))
+
+
+def test_neurons_are_their_svd_and_others_are_noticed(store: Store, again: Recomputed) -> None:
+    assert failing(neuron_checks(store, again, samples=4)) == ""
+
+    def turned(direction: np.ndarray) -> None:
+        direction[...] = np.roll(direction, 1, axis=1)
+
+    other = changed(store, NEURONS, "direction", turned)
+    assert "neuron's direction" in failing(neuron_checks(other, again, samples=4))
 
 
 def test_a_figure_that_is_no_number_fails() -> None:
