@@ -79,7 +79,7 @@ class Familiarity:
             return Verdict(None, found)
         return Verdict(
             f"Its meaning changes with the sentence around it, as that of random letters does: "
-            f"it holds together better than {found:.0f} % of them, and {KNOWN_PERCENTILE:.0f} % "
+            f"it holds together better than {int(found)} % of them, and {KNOWN_PERCENTILE:.0f} % "
             "are asked for.",
             found,
         )
@@ -93,7 +93,7 @@ class Familiarity:
         if found is None or found < STRANGE_PERCENTILE:
             return Verdict(None, found)
         return Verdict(
-            f"To this model it looks stranger than {found:.0f} % of the images of "
+            f"To this model it looks stranger than {int(found)} % of the images of "
             f"“{self._dataset}”, by which its pairs were measured.",
             found,
         )

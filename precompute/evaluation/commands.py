@@ -11,7 +11,7 @@ import typer
 from backend.clip.models import DEMO_FOLDER
 from precompute.errors import InputError
 from precompute.evaluation.drawings import ARTS
-from precompute.evaluation.report import DRAWINGS, TASKS, flatten, sources, write_into_card
+from precompute.evaluation.report import DRAWINGS, TASKS, flatten, shown, sources, write_into_card
 from precompute.evaluation.report import evaluate as run
 
 CARD = DEMO_FOLDER / "MODEL_CARD.md"
@@ -63,4 +63,4 @@ def evaluate(
         return
     typer.echo(f"{task} of {model} on {report.dataset}, seed {seed}, {count} scenes")
     for name, value in flatten(report.metrics).items():
-        typer.echo(f"  {name:<24} {value:.3f}")
+        typer.echo(f"  {name:<32} {shown(value)}")

@@ -11,6 +11,7 @@ from backend.clip import DEMO, ClipResNet, load_model
 from precompute.evaluation.classification import classification
 from precompute.evaluation.drawings import art_of, drawings, name_of
 from precompute.evaluation.explanations import explanations
+from precompute.evaluation.familiarity import familiarity
 from precompute.evaluation.segmentation import segmentation
 
 Metrics = dict[str, float] | dict[str, dict[str, float]]
@@ -20,6 +21,7 @@ TASKS: dict[str, Task] = {
     "classification": classification,
     "segmentation": segmentation,
     "explanations": explanations,
+    "familiarity": familiarity,
 }
 DRAWINGS = "drawings"
 """The task that takes its data from folders."""
@@ -120,9 +122,14 @@ def write_into_card(card: Path, report: Report, notes: str = "") -> None:
 
 
 def _table(report: Report) -> str:
-    rows = [f"| {name} | {value:.3f} |" for name, value in flatten(report.metrics).items()]
+    rows = [f"| {name} | {shown(value)} |" for name, value in flatten(report.metrics).items()]
     head = f"| {report.task}, seed {report.seed}, {report.count} scenes | |"
     return "\n".join([head, "|---|---|", *rows])
+
+
+def shown(value: float) -> str:
+    """A share with three decimals; a count, which is 2 or more, whole."""
+    return f"{value:.0f}" if value >= 2 and value.is_integer() else f"{value:.3f}"
 
 
 def flatten(metrics: Metrics) -> dict[str, float]:
