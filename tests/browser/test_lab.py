@@ -90,7 +90,7 @@ def test_what_the_demo_may_not_know_is_said_with_a_way_on(page: Page) -> None:
     expect(page.get_by_text("may not know this text")).to_have_count(0)
     page.goto("/demo/search?q=quantum+chromodynamics")
     expect(page.get_by_text("may not know this text")).to_be_visible()
-    page.get_by_role("link", name="how to load a real model").click()
+    page.get_by_role("link", name="How this is judged").click()
     expect(page.get_by_role("heading", name="What a model may not know")).to_be_in_viewport()
     expect(page.get_by_text("pairscope precompute --model")).to_be_visible()
 
