@@ -1,6 +1,6 @@
 """What a job will take, from its shapes alone: told before the long work, checked against the disk.
 
-RN50x16, 1,000 images, 30,000 words, 64 atoms: 5 GB of memory, 1 GB of scratch, 1 GB of store
+RN50x16, 1,000 images, 30,000 words, 64 atoms: 4.1 GB of memory, 1.1 GB of scratch, 1.0 GB of store
 """
 
 from __future__ import annotations
@@ -26,6 +26,10 @@ PROCESS_BYTES = 500_000_000
 ACTIVATIONS_ALIVE = 6
 """Arrays of the stem's size that a forward pass holds at its peak, measured."""
 
+TEXT_ARRAYS_ALIVE = 36
+"""Arrays of a batch of prompts that the text tower holds at its peak, four times as wide inside
+each block, measured."""
+
 BLOCK_BYTES = 1_000_000_000
 """What the activations of one block of images may take."""
 
@@ -46,6 +50,8 @@ class Shapes:
         side: of the images, in pixels.
         stem: channels of the widest early activation, at half the images' resolution.
         weights: bytes of the model.
+        prompt: numbers that the text tower holds of one prompt, tokens times width.
+        prompts: that are embedded at once.
         workers: processes or threads that compute segments side by side.
         processes: how many of these have a memory of their own.
     """
@@ -63,6 +69,8 @@ class Shapes:
     bins: int
     block: int
     exemplars: bool
+    prompt: int
+    prompts: int
     workers: int = 1
     processes: int = 0
 
@@ -100,6 +108,7 @@ def model_shapes(model: ClipResNet) -> dict[str, int]:
         "d_out": factors.d_out,
         "side": model.image_size,
         "stem": model.model.visual.layer1[0].conv1.in_channels,
+        "prompt": model.model.context_length * model.model.transformer.width,
         "weights": sum(array.nbytes for array in model.model.state_dict().values()),
     }
 
@@ -167,11 +176,14 @@ def _scratch(s: Shapes) -> int:
     collect = rows + calibration + 2 * state_bytes(s)
     explanations = s.pairs * (2 * s.atoms + s.atoms.bit_length() + 1) * FLOAT
     words = s.words * s.d_out * FLOAT
-    return max(words, collect + explanations)
+    thumbnails = store_parts(s).get("thumbnails", 0)
+    return max(words, collect + max(explanations, thumbnails))
 
 
 def _memory(s: Shapes) -> int:
     own = PROCESS_BYTES + s.weights
+    load = s.weights
+    texts = TEXT_ARRAYS_ALIVE * s.prompts * s.prompt * FLOAT
     state = state_bytes(s)
     coefficients = s.pairs * FLOAT
     pixels = BLOCKS_HELD * s.block * 3 * s.side**2 * FLOAT
@@ -194,9 +206,12 @@ def _memory(s: Shapes) -> int:
     maps = store_parts(s).get("maps", 0)
     places = s.pairs * (TOP_SHOWN + BOTTOM_SHOWN) * LONG
     exemplars = state + kept + 5 * places + maps + forward_bytes(s.side, s.stem, s.block)
-    exemplars += store_parts(s).get("thumbnails", 0)
     elsewhere = s.processes * (own + state + first)
-    return own + elsewhere + max(collect, summarise, explain, units, neighbours, exemplars)
+    return (
+        own
+        + elsewhere
+        + max(load, texts, collect, summarise, explain, units, neighbours, exemplars)
+    )
 
 
 def _gigabytes(size: int) -> str:

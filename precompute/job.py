@@ -57,14 +57,16 @@ def run(job: Job, progress: Progress) -> Manifest:
     """
     check(job)
     if job.resume and (job.out / MANIFEST).exists():
-        progress.note(f"{job.out} is finished already")
-        return finished(job)
+        manifest = finished(job)
+        progress.note(f"{job.out} is finished already, and is this very job")
+        return manifest
     writer = StoreWriter(job.out, resume=job.resume)
+    work = Work(job, writer, progress)
+    work.scratch.refuse_another(job.identity())
     expected = estimate(job.shapes())
     check_space(job.out, expected)
     for sentence in (*job.images.notes, *job.images.damaged, expected.sentence()):
         progress.note(sentence)
-    work = Work(job, writer, progress)
     with work.scratch.held():
         work.scratch.begin(job.identity())
         stages = [stage for stage in STAGES if stage.wanted(job)]
@@ -229,7 +231,14 @@ def write_exemplars(work: Work) -> None:
         )
     work.writer.arrays(MAPS, {"maps": maps.numpy()})
     with work.progress.stage("thumbnails", len(numbers)) as advance:
-        arrays = thumbnails(job.model, job.images, numbers=numbers, block=block, advance=advance)
+        arrays = thumbnails(
+            job.model,
+            job.images,
+            numbers=numbers,
+            block=block,
+            file=work.scratch.folder / "thumbnails",
+            advance=advance,
+        )
     work.writer.arrays(THUMBNAILS, arrays)
 
 

@@ -76,10 +76,14 @@ class Scratch:
         Raises:
             InputError: another job was begun here; the message names what differs.
         """
-        begun = self.begun()
-        if begun is None:
+        self.refuse_another(identity)
+        if self.begun() is None:
             self._write_json(JOB, identity)
-        else:
+
+    def refuse_another(self, identity: Mapping[str, Any]) -> None:
+        """Raises InputError if another job was begun here; the message names what differs."""
+        begun = self.begun()
+        if begun is not None:
             refuse_another(begun, identity, folder=self.folder.parent)
 
     def begun(self) -> dict[str, Any] | None:

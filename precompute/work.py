@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from backend.clip import DEMO, ClipResNet
+from backend.clip.text import TEXT_BATCH
 from backend.pairs.statistics import RANKS
 from backend.store import StoreWriter
 from backend.store.format import slug
@@ -98,6 +99,7 @@ class Job:
             bins=parameters.histogram_bins,
             block=parameters.images_at_once,
             exemplars=self.exemplars,
+            prompts=min(TEXT_BATCH, len(self.vocabulary) * len(self.templates)),
             workers=self.engine.workers,
             processes=self.engine.processes,
         )

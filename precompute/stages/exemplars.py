@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -14,6 +17,7 @@ from torch import Tensor
 
 from backend.clip import ClipResNet
 from backend.pairs.coefficients import activation_maps
+from backend.store import StoreError
 from precompute.datasets import ImageSet
 from precompute.stages.plan import Plan
 from precompute.stages.segments import FeatureCache, decomposed, rounded_features
@@ -100,24 +104,38 @@ def thumbnails(
     *,
     numbers: list[int],
     block: int,
+    file: Path,
     advance: Callable[[int], None],
 ) -> dict[str, np.ndarray]:
-    """WebP thumbnails of what the model saw (after its resize and crop), as one byte array."""
+    """WebP thumbnails of what the model saw (after its resize and crop), as one byte array.
+
+    ``numbers`` ascend.  The bytes are gathered in ``file``, not in memory: 10 GB of a million.
+
+    Raises:
+        StoreError: the disk refuses.
+    """
     mean = torch.tensor(model.preprocessing.mean)[:, None, None]
     std = torch.tensor(model.preprocessing.std)[:, None, None]
-    encoded = [b""] * len(images)
-    with ThreadPoolExecutor(ENCODERS) as pool:
+    lengths = np.zeros(len(images), dtype=np.int64)
+    with _written(file) as gathered, ThreadPoolExecutor(ENCODERS) as pool:
         for part in images.blocks(model.preprocess, size=block, numbers=numbers):
             seen = ((part.pixels * std + mean).clamp(0, 1) * 255).round().to(torch.uint8)
             pictures = seen.permute(0, 2, 3, 1).numpy()
             for number, data in zip(part.numbers, pool.map(_webp, pictures), strict=True):
-                encoded[number] = data
+                lengths[number] = gathered.write(data)
             advance(len(part.numbers))
-    lengths = np.array([len(data) for data in encoded], dtype=np.int64)
-    return {
-        "bytes": np.frombuffer(b"".join(encoded), dtype=np.uint8),
-        "offsets": np.concatenate([[0], lengths.cumsum()]).astype(np.int64),
-    }
+    offsets = np.concatenate([[0], lengths.cumsum()]).astype(np.int64)
+    found = np.memmap(file, np.uint8, "r") if offsets[-1] else np.empty(0, np.uint8)
+    return {"bytes": found, "offsets": offsets}
+
+
+@contextmanager
+def _written(file: Path) -> Iterator[BinaryIO]:
+    try:
+        with file.open("wb") as stream:
+            yield stream
+    except OSError as error:
+        raise StoreError(f"{file} cannot be written: {error.strerror}") from error
 
 
 def _webp(pixels: np.ndarray) -> bytes:

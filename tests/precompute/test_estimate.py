@@ -31,6 +31,8 @@ RN50X16 = Shapes(
     bins=32,
     block=8,
     exemplars=True,
+    prompt=77 * 768,
+    prompts=256,
 )
 
 
@@ -43,7 +45,9 @@ def test_the_paper_s_model_fits_a_small_machine() -> None:
     assert bare.store < expected.store
 
 
-@pytest.mark.parametrize("shape", ["images", "words", "atoms", "workers", "processes", "block"])
+@pytest.mark.parametrize(
+    "shape", ["images", "words", "atoms", "workers", "processes", "block", "prompts"]
+)
 def test_more_of_anything_never_takes_less(shape: str) -> None:
     more = replace(RN50X16, **{shape: 2 * getattr(RN50X16, shape) + 1})
     one, two = estimate(RN50X16), estimate(more)
