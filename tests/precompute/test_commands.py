@@ -73,7 +73,7 @@ def test_decompose_writes_what_sums_to_the_embedding(pictures: list[Path], tmp_p
         ("precompute --model demo --atoms 9999 --out s", "--atoms must be between"),
         ("precompute --model demo --name api --out s", "reserved"),
         ("precompute --model demo --out ok.png", "not a folder"),
-        ("precompute --model demo --templates many --out s", "imagenet, plain"),
+        ("precompute --model demo --templates many --out s", "imagenet, few, plain"),
         ("precompute --model demo --device tpu --out s", "unknown device"),
         ("serve nowhere", "no finished store"),
     ],
