@@ -99,6 +99,7 @@ def test_the_keyboard_alone_is_enough(page: Page) -> None:
     page.keyboard.type("red")
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile(r"search\?q=red"))
+    page.wait_for_load_state()  # the address changes before the page's script listens
     page.keyboard.press("j")
     page.keyboard.press("j")
     page.keyboard.press("k")
