@@ -109,6 +109,7 @@ def test_the_keyboard_alone_is_enough(page: Page) -> None:
     page.goto("/demo/pairs/3/1")
     page.keyboard.press("ArrowRight")
     expect(page).to_have_url(re.compile(r"/demo/pairs/3/2$"))
+    page.wait_for_load_state()
     page.keyboard.press("Shift+ArrowLeft")
     expect(page).to_have_url(re.compile(r"/demo/pairs/2/2$"))
 
