@@ -76,7 +76,7 @@ def create_app(settings: Settings) -> FastAPI:
 async def _lifespan(app: FastAPI, settings: Settings, stores: list[Store]) -> AsyncIterator[None]:
     uploads.forbid_bombs()
     engine = engine_for(stores, settings)
-    services = make_services(settings, stores, engine)
+    services = make_services(settings, stores, engine, app.openapi)
     services.shares.open()
     services.segmentations.open()
     app.state.services = services

@@ -125,10 +125,10 @@ def _wants_page(request: Request) -> bool:
 def _page(request: Request, detail: ErrorDetail) -> Response | None:
     """The error as a page; ``None`` when drawing it fails too, so that JSON stands in."""
     try:
-        # late: the views import this module
-        from backend.server import views
+        # late: the pages import this module
+        from backend.server.rendering import render_error
 
-        return views.render_error(request, detail)
+        return render_error(request, detail)
     except Exception:
         log.exception("request %s: the error page could not be drawn", detail.request_id)
         return None

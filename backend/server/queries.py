@@ -23,6 +23,7 @@ from backend.pairs.similarity import (
     pair_similarity,
 )
 from backend.server import schemas
+from backend.server.cards import exemplar_images, finite, pair_fields, pair_summary, words_of
 from backend.server.errors import invalid, not_found
 from backend.server.heatmaps import heatmap_png
 from backend.server.live import LiveModels
@@ -30,13 +31,7 @@ from backend.server.open_store import FEATURED, OpenStore
 from backend.server.text import check_text
 from backend.server.urls import Urls
 from backend.store import Store, StoreError
-from backend.store.format import BOTTOM_SHOWN, TOP_SHOWN
 from backend.store.format import check_name as check_slug
-
-SUMMARY_WORDS = 3
-SUMMARY_THUMBNAILS = 3
-EXEMPLARS_SHOWN = {"top": TOP_SHOWN, "bottom": BOTTOM_SHOWN}
-"""Images on a pair's page: those that the store keeps a thumbnail and a map of."""
 
 NEIGHBOURS = 12
 """Siblings and nearest pairs on a pair's page."""
@@ -107,8 +102,8 @@ class Catalog:
             templates=list(manifest.templates),
             created=datetime.fromisoformat(manifest.created),
             unreadable_images=len(manifest.dataset.unreadable),
-            strongest=[self._pair_summary(opened, n, h) for h, n in strongest],
-            clearest=[self._pair_summary(opened, n, h) for n, h in opened.clearest],
+            strongest=[pair_summary(opened, self._urls, n, h) for h, n in strongest],
+            clearest=[pair_summary(opened, self._urls, n, h) for n, h in opened.clearest],
             example_words=opened.example_words,
         )
 
@@ -118,7 +113,7 @@ class Catalog:
         store, statistics = opened.store, opened.store.statistics
         sign = int(statistics["sign"][head, neuron])
         count = int(statistics["count"].item())
-        words = _words(opened, neuron, head)
+        words = words_of(opened, neuron, head)
         steps = _cosine_steps(opened, neuron, head)
         return schemas.Pair(
             model=name,
@@ -127,17 +122,17 @@ class Catalog:
             sign=1 if sign > 0 else -1,
             norm=float(statistics["norm"][head, neuron]),
             norm_percentile=float(statistics["norm_percentile"][head, neuron]),
-            monosemanticity=_finite(statistics["monosemanticity"][head, neuron]),
+            monosemanticity=finite(statistics["monosemanticity"][head, neuron]),
             images=count,
             mean=sign * float(statistics["mean"][head, neuron]),
             deviation=math.sqrt(float(statistics["m2"][head, neuron]) / max(count, 1)),
             explanation=words,
             cosine=steps[-1].cosine if steps else 0.0,
             cosine_by_words=steps,
-            held_out=_finite(store.explanations["held_out"][head, neuron]),
+            held_out=finite(store.explanations["held_out"][head, neuron]),
             histogram=_histogram(opened, neuron, head, sign),
-            top_images=self._exemplars(opened, neuron, head, "top"),
-            bottom_images=self._exemplars(opened, neuron, head, "bottom"),
+            top_images=exemplar_images(opened, self._urls, neuron, head, "top"),
+            bottom_images=exemplar_images(opened, self._urls, neuron, head, "bottom"),
             heatmap_scale=_heatmap_scale(store, neuron, head),
             siblings=self._siblings(opened, neuron, head),
             nearest=self._nearest(opened, neuron, head),
@@ -176,7 +171,7 @@ class Catalog:
             total=total,
             results=[
                 schemas.SearchResult(
-                    **self._pair_fields(opened, neuron, head),
+                    **pair_fields(opened, self._urls, neuron, head),
                     similarity=_cosine(similarity),
                     null_percentile=round(percentile, 2),
                 )
@@ -227,53 +222,14 @@ class Catalog:
             "live_message": live.message,
         }
 
-    def _pair_fields(self, opened: OpenStore, neuron: int, head: int) -> dict[str, Any]:
-        name, statistics = opened.store.name, opened.store.statistics
-        top = self._exemplars(opened, neuron, head, "top")[:SUMMARY_THUMBNAILS]
-        return {
-            "neuron": neuron,
-            "head": head,
-            "url": self._urls.pair(name, neuron, head),
-            "norm": float(statistics["norm"][head, neuron]),
-            "norm_percentile": float(statistics["norm_percentile"][head, neuron]),
-            "words": _words(opened, neuron, head)[:SUMMARY_WORDS],
-            "thumbnails": [
-                schemas.Thumbnail(image=e.image, url=e.url, heatmap_url=e.heatmap_url) for e in top
-            ],
-        }
-
-    def _pair_summary(self, opened: OpenStore, neuron: int, head: int) -> schemas.PairSummary:
-        return schemas.PairSummary(**self._pair_fields(opened, neuron, head))
-
-    def _exemplars(
-        self, opened: OpenStore, neuron: int, head: int, end: str
-    ) -> list[schemas.ExemplarImage]:
-        """Top or bottom images that are shown, the most extreme first."""
-        store, urls = opened.store, self._urls
-        if store.exemplars is None:
-            return []
-        shown = EXEMPLARS_SHOWN[end]
-        images = store.statistics[f"{end}_images"][head, neuron, :shown].tolist()
-        values = store.statistics[f"{end}_values"][head, neuron, :shown].tolist()
-        return [
-            schemas.ExemplarImage(
-                image=image,
-                value=value,
-                url=urls.exemplar(store.name, image),
-                heatmap_url=urls.pair_heatmap(store.name, neuron, head, image),
-            )
-            for image, value in zip(images, values, strict=True)
-            if image >= 0
-        ]
-
     def _siblings(self, opened: OpenStore, neuron: int, head: int) -> list[schemas.PairSummary]:
         order = np.argsort(-opened.norm[:, neuron], kind="stable")
         others = [int(other) for other in order if other != head][:NEIGHBOURS]
-        return [self._pair_summary(opened, neuron, other) for other in others]
+        return [pair_summary(opened, self._urls, neuron, other) for other in others]
 
     def _nearest(self, opened: OpenStore, neuron: int, head: int) -> list[schemas.NearPair]:
         return [
-            schemas.NearPair(**self._pair_fields(opened, n, h), cosine=_cosine(cosine))
+            schemas.NearPair(**pair_fields(opened, self._urls, n, h), cosine=_cosine(cosine))
             for n, h, cosine in _neighbours(
                 opened, neuron, head, "direction_ids", "direction_cosine"
             )
@@ -282,7 +238,7 @@ class Catalog:
     def _coactive(self, opened: OpenStore, neuron: int, head: int) -> list[schemas.CoactivePair]:
         names = ("coactivation_ids", "coactivation_jaccard")
         return [
-            schemas.CoactivePair(**self._pair_fields(opened, n, h), jaccard=jaccard)
+            schemas.CoactivePair(**pair_fields(opened, self._urls, n, h), jaccard=jaccard)
             for n, h, jaccard in _neighbours(opened, neuron, head, *names)
         ]
 
@@ -310,18 +266,6 @@ def _most_similar(
     directions = oriented_directions(opened.factors, opened.scale, head=heads, neuron=neurons)
     percentiles = null_percentiles(cosines, directions, opened.null_words).tolist()
     return [(*place, percentile) for place, percentile in zip(best, percentiles, strict=True)]
-
-
-def _words(opened: OpenStore, neuron: int, head: int) -> list[schemas.Word]:
-    """Words in the order OMP chose them; places that it left empty have id -1."""
-    explanations, vocabulary = opened.store.explanations, opened.store.vocabulary
-    ids = explanations["word_ids"][head, neuron].tolist()
-    weights = explanations["weights"][head, neuron].tolist()
-    return [
-        schemas.Word(word=vocabulary[word], weight=weight)
-        for word, weight in zip(ids, weights, strict=True)
-        if word >= 0
-    ]
 
 
 def _neighbours(
@@ -363,10 +307,6 @@ def _heatmap_scale(store: Store, neuron: int, head: int) -> float | None:
 
 def _image_size(size: int | list[int]) -> int:
     return size if isinstance(size, int) else size[0]
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
 
 
 def _cosine(value: float) -> float:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from backend.server.engine import Engine
 from backend.server.live import LiveModels
@@ -28,13 +29,20 @@ class Services:
     engine: Engine[ClipResNet]
     segmentations: Segmentations
     shares: Shares
+    openapi: Callable[[], dict[str, Any]]
+    """The application's own OpenAPI description."""
 
 
-def make_services(settings: Settings, stores: list[Store], engine: Engine[ClipResNet]) -> Services:
+def make_services(
+    settings: Settings,
+    stores: list[Store],
+    engine: Engine[ClipResNet],
+    openapi: Callable[[], dict[str, Any]],
+) -> Services:
     """Wire the services together; nothing runs yet."""
     urls = Urls(settings.public_url)
     catalog = Catalog(stores, urls, LiveModels(engine))
     database = ShareDatabase(settings.data / "shares.sqlite")
     segmentations = Segmentations(settings, urls, catalog, engine, is_shared=database.keeps)
     shares = Shares(settings, urls, catalog, database, segmentations)
-    return Services(settings, urls, catalog, engine, segmentations, shares)
+    return Services(settings, urls, catalog, engine, segmentations, shares, openapi)

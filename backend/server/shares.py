@@ -7,12 +7,12 @@ import hmac
 import re
 import secrets
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from backend.server import schemas
 from backend.server.errors import ApiError, invalid, not_found
@@ -32,14 +32,8 @@ LOCK_SECONDS = 5.0
 
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 
-_PAGES = (
-    re.compile(r"/"),
-    re.compile(r"/docs"),
-    re.compile(r"/(?P<model>[^/]+)"),
-    re.compile(r"/(?P<model>[^/]+)/(search|lab)"),
-    re.compile(r"/(?P<model>[^/]+)/pairs/(?P<neuron>[0-9]{1,9})/(?P<head>[0-9]{1,9})"),
-)
-"""Paths of the pages that can be shared, without the server's prefix."""
+ModelOf = Callable[[str], str | None]
+"""Checks the address of a view, and tells which store it shows; ``None`` for all of them."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS shares (
@@ -154,7 +148,7 @@ class Shares:
         """Raise :class:`sqlite3.Error` when the database does not answer."""
         self._database.count()
 
-    def create(self, request: schemas.ShareRequest) -> schemas.ShareCreated:
+    def create(self, request: schemas.ShareRequest, model_of: ModelOf) -> schemas.ShareCreated:
         """Publish a view or a segmentation.
 
         Raises 404 for a segmentation, model or pair that does not exist, 422 for a view that is
@@ -164,7 +158,7 @@ class Shares:
             raise invalid("share", 'Give exactly one of "segmentation" and "view".')
         if self._database.count() >= self._settings.max_shares:
             raise ApiError(507, "storage_full", "The server has no room for another share.")
-        segmentation, view, model, version = self._subject(request)
+        segmentation, view, model, version = self._subject(request, model_of)
         token = secrets.token_urlsafe(TOKEN_BYTES)
         stored = StoredShare(
             id=secrets.token_urlsafe(ID_BYTES),
@@ -220,14 +214,14 @@ class Shares:
             self._segmentations.delete(stored.segmentation)
 
     def _subject(
-        self, request: schemas.ShareRequest
+        self, request: schemas.ShareRequest, model_of: ModelOf
     ) -> tuple[str | None, str | None, str | None, str]:
         """What is shared: segmentation or view, the model it is of, and that model's version."""
         view = None if request.view is None else self._view(request.view)
         segmentation = request.segmentation or _lab_result(view)
         if segmentation is None:
-            model, version = self._shown(view or "/")
-            return None, view or "/", model, version
+            model = model_of(view or "/")
+            return None, view or "/", model, self._catalog.data_version(model) or ""
         found = self._segmentations.get(segmentation)
         return found.id, None, found.model, found.data_version
 
@@ -256,20 +250,6 @@ class Shares:
         prefix = self._urls.prefix
         inside = prefix and (parts.path == prefix or parts.path.startswith(prefix + "/"))
         return (view[len(prefix) :] if inside else view) or "/"
-
-    def _shown(self, view: str) -> tuple[str | None, str]:
-        """The store that a page shows (``None`` for all of them) and its data version."""
-        path = unquote(urlsplit(view).path)
-        match = next((found for page in _PAGES if (found := page.fullmatch(path))), None)
-        if match is None:
-            raise invalid("view", "The view is not a page of this server that can be shared.")
-        place = match.groupdict()
-        model = place.get("model")
-        if model is not None:
-            self._catalog.open_store(model)
-        if "neuron" in place:
-            self._catalog.check_pair(place["model"], int(place["neuron"]), int(place["head"]))
-        return model, self._catalog.data_version(model) or ""
 
 
 def _lab_result(view: str | None) -> str | None:

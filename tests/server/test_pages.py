@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import html
+import inspect
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import fields
@@ -14,9 +15,18 @@ import pytest
 from fastapi.testclient import TestClient
 from jinja2 import meta, nodes
 
-from backend.server import views
+from backend.server import formats, rendering
 from backend.server.assets import CACHE_FOREVER, CONTENT_TYPES, FRONTEND, Assets
 from backend.server.charts import curve_chart, histogram_chart, nice_ticks, word_bars
+from backend.server.pages.base import Page
+from backend.server.pages.docs import DocsPage
+from backend.server.pages.error import ErrorPage
+from backend.server.pages.home import HomePage
+from backend.server.pages.lab import LabPage
+from backend.server.pages.model import ModelPage
+from backend.server.pages.pair import PairPage
+from backend.server.pages.search import SearchPage
+from backend.server.pages.shared import SharedLinkPage, SharedSegmentationPage
 from backend.server.schemas import CosineStep, Histogram, Word
 from tests.server.conftest import picture
 from tests.server.tiny_store import write_store
@@ -32,15 +42,15 @@ PAGES = [
 ]
 HTML = {"Accept": "text/html"}
 VIEWS = [
-    views.HomePage,
-    views.ModelPage,
-    views.SearchPage,
-    views.PairPage,
-    views.LabPage,
-    views.SharedSegmentationPage,
-    views.SharedLinkPage,
-    views.DocsPage,
-    views.ErrorPage,
+    HomePage,
+    ModelPage,
+    SearchPage,
+    PairPage,
+    LabPage,
+    SharedSegmentationPage,
+    SharedLinkPage,
+    DocsPage,
+    ErrorPage,
 ]
 PROVIDED = {"urls", "asset"}
 HOSTILE = "<script>alert(\"x\")</script> & 'quotes'"
@@ -124,19 +134,19 @@ def test_the_pair_page_shows_what_its_twin_says(client: TestClient) -> None:
     pair = client.get("/api/v1/models/demo/pairs/3/1").json()
     text = page(client, "/demo/pairs/3/1")
     shown = html.unescape(text)
-    assert views.number(pair["norm"]) in shown
-    assert views.percent(pair["norm_percentile"] / 100) in shown
-    assert views.number(pair["cosine"]) in shown
+    assert formats.number(pair["norm"]) in shown
+    assert formats.percent(pair["norm_percentile"] / 100) in shown
+    assert formats.number(pair["cosine"]) in shown
     for word in pair["explanation"]:
         assert word["word"] in shown
-        assert views.signed(word["weight"]) in shown
+        assert formats.signed(word["weight"]) in shown
     for image in pair["top_images"] + pair["bottom_images"]:
         assert image["url"] in shown
-        assert views.signed(image["value"]) in shown
+        assert formats.signed(image["value"]) in shown
         assert image["heatmap_url"] is None or image["heatmap_url"] in shown
-    assert views.number(pair["held_out"]) in shown
+    assert formats.number(pair["held_out"]) in shown
     for null in ("random", "shuffled"):
-        assert views.number(pair["cosine_by_words"][-1][null]) in shown
+        assert formats.number(pair["cosine_by_words"][-1][null]) in shown
     for other in pair["siblings"] + pair["nearest"] + pair["coactive"]:
         assert f'href="{other["url"]}"' in shown
 
@@ -147,7 +157,7 @@ def test_the_search_page_shows_what_its_twin_says(client: TestClient) -> None:
     found = re.findall(r'<a class="card__link" href="([^"]+)"', text)
     assert found == [result["url"] for result in twin["results"]]
     for result in twin["results"]:
-        assert views.number(result["similarity"]) in text
+        assert formats.number(result["similarity"]) in text
     assert ("may not know" in text) is twin["may_not_know"]
 
 
@@ -237,7 +247,7 @@ def test_the_lab_restores_a_result(client: TestClient, segmentation: dict[str, A
     for each in segmentation["classes"]:
         assert each["heatmap_url"] in shown
         assert each["colour"] in shown
-        assert views.percent(each["area_share"]) in shown
+        assert formats.percent(each["area_share"]) in shown
     assert "<script>alert" not in response.text
 
 
@@ -387,20 +397,20 @@ def test_without_weights_stored_pages_stand_and_the_rest_says_so(
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.__name__)
-def test_templates_and_their_dataclasses_agree(view: type[views.Page]) -> None:
+def test_templates_and_their_dataclasses_agree(view: type[Page]) -> None:
     used = names_used(view.template)
     described = {field.name for field in fields(view)}
     assert used <= described | PROVIDED, "a template uses a name that no dataclass describes"
-    own = {field.name for field in fields(view)} - {field.name for field in fields(views.Page)}
+    own = {field.name for field in fields(view)} - {field.name for field in fields(Page)}
     assert own <= used, "a field that no template uses"
-    source = Path(views.__file__).read_text()
+    source = inspect.getsource(view)
     for name in own:
         assert re.search(rf'    {name}: [^\n]+\n    """', source), f"{name} is not documented"
 
 
 def names_used(template: str) -> set[str]:
     """Names that a template and those it extends or includes take from their context."""
-    environment = views.environment()
+    environment = rendering.environment()
     source = (FRONTEND / "templates" / template).read_text()
     tree = environment.parse(source)
     names = meta.find_undeclared_variables(tree) - set(environment.globals) - own_macros(tree)
@@ -422,7 +432,7 @@ def own_macros(tree: nodes.Template) -> set[str]:
 
 @pytest.mark.parametrize("name", ["_pair_card.html", "_figures.html", "_segmentation.html"])
 def test_components_see_their_parameters_alone(name: str) -> None:
-    environment = views.environment()
+    environment = rendering.environment()
     tree = environment.parse((FRONTEND / "templates" / name).read_text())
     used = meta.find_undeclared_variables(tree) - set(environment.globals)
     assert used <= own_macros(tree)
@@ -506,21 +516,21 @@ def test_pages_are_light() -> None:
         (9.999, "10.0"),
         (123.4, "123"),
         (99_950.0, "100,000"),
-        (-0.5, f"{views.MINUS}0.500"),
-        (1e-6, f"1.00e{views.MINUS}6"),
+        (-0.5, f"{formats.MINUS}0.500"),
+        (1e-6, f"1.00e{formats.MINUS}6"),
         (None, "\N{EN DASH}"),
         (float("nan"), "\N{EN DASH}"),
     ],
 )
 def test_numbers_have_three_significant_digits(value: float | None, text: str) -> None:
-    assert views.number(value) == text
+    assert formats.number(value) == text
 
 
 def test_shares_are_never_rounded_to_the_ends() -> None:
-    assert views.percent(0.00001).startswith("< 0.1")
-    assert views.percent(0.99999).startswith("> 99.9")
-    assert views.percent(1.0).startswith("100")
-    assert views.percentile(99.97) == "> 99.9"
+    assert formats.percent(0.00001).startswith("< 0.1")
+    assert formats.percent(0.99999).startswith("> 99.9")
+    assert formats.percent(1.0).startswith("100")
+    assert formats.percentile(99.97) == "> 99.9"
 
 
 def test_bars_fill_the_row_on_both_sides_of_zero() -> None:

@@ -1,0 +1,118 @@
+"""Which addresses are pages that can be shared, and how each is built.
+
+A share keeps the address of a view.  It is checked here when the share is made, and built here
+when the share is opened, so that a page that can be shown can be shared and the other way round.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from backend.server.errors import invalid
+from backend.server.pages.base import Page
+from backend.server.pages.docs import docs_page
+from backend.server.pages.home import home_page
+from backend.server.pages.lab import lab_page
+from backend.server.pages.model import model_page
+from backend.server.pages.pair import pair_page
+from backend.server.pages.search import SEARCH_LIMIT, search_page
+from backend.server.services import Services
+
+
+class Query:
+    """The query string of an address, read leniently: what cannot be used is left out."""
+
+    def __init__(self, query: str) -> None:
+        self._values = parse_qs(query)
+
+    def text(self, name: str, default: str = "") -> str:
+        """The first value of a name."""
+        return self._values.get(name, [default])[0]
+
+    def number(self, name: str, default: int) -> int:
+        """The first value of a name as a whole number."""
+        text = self.text(name)
+        return int(text) if text.isascii() and text.isdigit() else default
+
+    def texts(self, name: str) -> list[str]:
+        """All values of a name."""
+        return self._values.get(name, [])
+
+    def flag(self, name: str, default: bool) -> bool:
+        """The first value of a name as yes or no."""
+        return {"true": True, "1": True, "false": False, "0": False}.get(self.text(name), default)
+
+
+Build = Callable[[Services, dict[str, str], Query], Page]
+
+
+@dataclass(frozen=True)
+class Address:
+    """A page's path, without the server's prefix, and how the page is made from it.
+
+    ``path`` names its variable segments like a route: ``{name}`` is any segment, ``{name:int}`` a
+    whole number of up to nine digits.
+    """
+
+    path: str
+    build: Build
+
+    def match(self, path: str) -> dict[str, str] | None:
+        """Its variable segments, where ``path`` is such an address."""
+        pattern = re.sub(r"{(\w+):int}", r"(?P<\1>[0-9]{1,9})", self.path)
+        found = re.fullmatch(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", pattern), path)
+        return None if found is None else found.groupdict()
+
+
+ADDRESSES = (
+    Address("/", lambda services, at, query: home_page(services)),
+    Address("/docs", lambda services, at, query: docs_page(services)),
+    Address("/{model}", lambda services, at, query: model_page(services, at["model"])),
+    Address(
+        "/{model}/search",
+        lambda services, at, query: search_page(
+            services, at["model"], query.text("q"), query.number("limit", SEARCH_LIMIT)
+        )[0],
+    ),
+    Address(
+        "/{model}/lab",
+        lambda services, at, query: lab_page(
+            services, at["model"], None, query.texts("prompts"), query.flag("background", True)
+        ),
+    ),
+    Address(
+        "/{model}/pairs/{neuron:int}/{head:int}",
+        lambda services, at, query: pair_page(
+            services, at["model"], int(at["neuron"]), int(at["head"])
+        ),
+    ),
+)
+
+
+def view_of(services: Services, view: str) -> Page:
+    """The page at a root-relative address without the server's prefix.
+
+    Raises 422 for an address that is no page which can be shared, and what building the page
+    raises: 404 for a model, neuron or pair that does not exist.
+    """
+    address, at, query = _find(view)
+    return address.build(services, at, query)
+
+
+def model_of(services: Services, view: str) -> str | None:
+    """The model that a page shows, ``None`` for all of them; raises what :func:`view_of` does."""
+    address, at, query = _find(view)
+    address.build(services, at, query)
+    return at.get("model")
+
+
+def _find(view: str) -> tuple[Address, dict[str, str], Query]:
+    parts = urlsplit(view)
+    path = unquote(parts.path) or "/"
+    for address in ADDRESSES:
+        if (at := address.match(path)) is not None:
+            return address, at, Query(parts.query)
+    raise invalid("view", "The view is not a page of this server that can be shared.")

@@ -1,0 +1,49 @@
+"""What every page has, whatever it shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from backend.server import schemas
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """What every page has."""
+
+    template: ClassVar[str]
+
+    title: str
+    """Heading of the window and of link previews, without the application's name."""
+    description: str
+    """One sentence for search engines and link previews."""
+    json_url: str | None = None
+    """The page's JSON twin."""
+    image_url: str | None = None
+    """Root-relative picture for link previews."""
+    view_url: str | None = None
+    """The page's own address, which "share" shares; ``None`` where there is nothing to share."""
+    model: schemas.ModelSummary | None = None
+    """The model that the page is about; its name, search box and lab stand in the header."""
+    share: schemas.Share | None = None
+    """Set when the page is shown through a share link."""
+    query: str = ""
+    """What the search box holds."""
+
+    @property
+    def private(self) -> bool:
+        """Whether the page shows something that only those with its address may see."""
+        return self.share is not None
+
+
+def picture_of(pairs: list[Any]) -> str | None:
+    """A picture for link previews: the top image of the first pair."""
+    return pairs[0].thumbnails[0].url if pairs and pairs[0].thumbnails else None
+
+
+def listed(words: list[str]) -> str:
+    """``a, b and 2 more``."""
+    if len(words) <= 3:
+        return ", ".join(words)
+    return f"{', '.join(words[:2])} and {len(words) - 2} more"

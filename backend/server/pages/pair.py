@@ -1,0 +1,101 @@
+"""The sub-concept page: one pair."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from backend.server import charts, formats, schemas
+from backend.server.charts import CurveChart, HistogramChart, WordBars
+from backend.server.pages.base import Page
+from backend.server.services import Services
+
+WORDS_SHOWN = 12
+"""Words of an explanation that a pair page shows before the reader asks for all."""
+
+PROMPTS_FROM_PAIR = 2
+"""Words of a pair that the lab begins with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A link from a pair to a neighbour on the grid of neurons and heads."""
+
+    axis: str
+    """``head`` or ``neuron``: which of the two changes."""
+    place: int
+    """The neighbour's number on that axis."""
+    back: bool
+    """Whether it leads to a smaller number."""
+    key: str
+    """The keyboard's key, as ``KeyboardEvent.key`` calls it, with ``Shift+`` before it."""
+    url: str | None
+    """``None`` at the edge of the grid."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairPage(Page):
+    """The sub-concept page: everything known of one pair."""
+
+    template: ClassVar[str] = "pair.html"
+
+    pair: schemas.Pair
+    """The pair itself, as its JSON twin gives it."""
+    bars: WordBars
+    """All words, on one scale."""
+    words_shown: int
+    """How many words stand before "all words"."""
+    histogram: HistogramChart
+    """The value over the data set."""
+    curve: CurveChart
+    """Cosine reached against number of words."""
+    steps: list[Step]
+    """Previous and next head, previous and next neuron."""
+    try_url: str
+    """The lab, with the pair's first words as prompts."""
+
+
+def pair_page(services: Services, name: str, neuron: int, head: int) -> PairPage:
+    pair = services.catalog.pair(name, neuron, head)
+    detail = services.catalog.model(name)
+    words = formats.first_words(pair.explanation)
+    wanted = [word.word for word in pair.explanation if word.weight > 0][:PROMPTS_FROM_PAIR]
+    return PairPage(
+        title=f"{words or 'Pair'} ({neuron}, {head})",
+        description=f"Neuron {neuron}, head {head} of {name}: {words}. Norm "
+        f"{formats.number(pair.norm)}, larger than {formats.percentile(pair.norm_percentile)} % "
+        "of pairs.",
+        json_url=services.urls.api_pair(name, neuron, head),
+        image_url=pair.top_images[0].url if pair.top_images else None,
+        view_url=pair.url,
+        model=detail,
+        pair=pair,
+        bars=charts.word_bars(pair.explanation),
+        words_shown=WORDS_SHOWN,
+        histogram=charts.histogram_chart(
+            pair.histogram,
+            mean=pair.mean,
+            top_values=[image.value for image in pair.top_images],
+            bottom_values=[image.value for image in pair.bottom_images],
+        ),
+        curve=charts.curve_chart(pair.cosine_by_words),
+        steps=_steps(services, detail, neuron, head),
+        try_url=services.urls.lab(name, prompts=wanted or None),
+    )
+
+
+def _steps(services: Services, detail: schemas.ModelDetail, neuron: int, head: int) -> list[Step]:
+    """Neighbours of a pair; no address beyond the edges of the grid."""
+
+    def step(axis: str, by: int) -> Step:
+        n, h = (neuron + by, head) if axis == "neuron" else (neuron, head + by)
+        inside = 0 <= n < detail.neurons and 0 <= h < detail.heads
+        return Step(
+            axis=axis,
+            place=n if axis == "neuron" else h,
+            back=by < 0,
+            key=("Shift+" if axis == "neuron" else "") + ("ArrowLeft" if by < 0 else "ArrowRight"),
+            url=services.urls.pair(detail.name, n, h) if inside else None,
+        )
+
+    return [step(axis, by) for axis in ("head", "neuron") for by in (-1, 1)]

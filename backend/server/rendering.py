@@ -1,0 +1,67 @@
+"""Draws a page with its template.
+
+A template sees exactly the fields of its page's dataclass, the address builder ``urls`` and
+``asset`` (name of a static file to its address).  ``tests/server/test_pages.py`` checks both
+directions: no template uses a name that is not documented there, and no field is left unused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from functools import cache
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from backend.server import formats, schemas
+from backend.server.assets import FRONTEND, Assets
+from backend.server.pages.base import Page
+from backend.server.pages.error import error_page
+from backend.server.urls import Urls
+
+
+def render(request: Request, page: Page, status: int = 200) -> HTMLResponse:
+    """Draw ``page`` with its template."""
+    services = getattr(request.app.state, "services", None)
+    urls: Urls = services.urls if services is not None else Urls()
+    assets: Assets = request.app.state.assets
+    context = {field.name: getattr(page, field.name) for field in fields(page)}
+    html = (
+        environment()
+        .get_template(page.template)
+        .render(context, urls=urls, asset=lambda name: urls.static(assets.digest, name))
+    )
+    headers = {"Cache-Control": "private, no-store" if page.private else "no-cache"}
+    if page.share is not None:
+        headers["X-Robots-Tag"] = "noindex"
+    return HTMLResponse(html, status_code=status, headers=headers)
+
+
+def render_error(request: Request, detail: schemas.ErrorDetail) -> HTMLResponse:
+    """Draw the page of an error; needs nothing but the request to work."""
+    return render(request, error_page(detail), status=detail.status)
+
+
+@cache
+def environment() -> Environment:
+    """The template engine: everything escaped, every unknown name an error."""
+    made = Environment(
+        loader=FileSystemLoader(FRONTEND / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    made.filters.update(
+        number=formats.number,
+        short=formats.short,
+        signed=formats.signed,
+        percent=formats.percent,
+        count=formats.count,
+        percentile=formats.percentile,
+        first_words=formats.first_words,
+    )
+    made.globals["MINUS"] = formats.MINUS
+    return made

@@ -1,0 +1,14 @@
+"""The JSON addresses and the pictures that they name."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from backend.server.routes.api.shared import shared
+from backend.server.routes.api.stored import stored
+from backend.server.routes.api.uploaded import uploaded
+from backend.server.urls import API
+
+router = APIRouter(prefix=API)
+for part in (stored, uploaded, shared):
+    router.include_router(part)

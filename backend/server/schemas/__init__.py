@@ -1,0 +1,37 @@
+"""The wire: every JSON body that enters or leaves the server, defined once.
+
+Pages show the same objects through templates, so a page and its JSON twin cannot disagree.
+All addresses are root-relative.  All numbers of a pair are *oriented*: ``value`` is
+``sign * coefficient`` and words carry the sign of the oriented direction.
+"""
+
+from backend.server.schemas.base import ErrorBody as ErrorBody
+from backend.server.schemas.base import ErrorDetail as ErrorDetail
+from backend.server.schemas.base import Wire as Wire
+from backend.server.schemas.health import Health as Health
+from backend.server.schemas.models import ModelDetail as ModelDetail
+from backend.server.schemas.models import Models as Models
+from backend.server.schemas.models import ModelSummary as ModelSummary
+from backend.server.schemas.pairs import CoactivePair as CoactivePair
+from backend.server.schemas.pairs import CosineStep as CosineStep
+from backend.server.schemas.pairs import ExemplarImage as ExemplarImage
+from backend.server.schemas.pairs import Histogram as Histogram
+from backend.server.schemas.pairs import NearPair as NearPair
+from backend.server.schemas.pairs import Pair as Pair
+from backend.server.schemas.pairs import PairSummary as PairSummary
+from backend.server.schemas.pairs import Thumbnail as Thumbnail
+from backend.server.schemas.pairs import Word as Word
+from backend.server.schemas.search import MAX_QUERY_CHARACTERS as MAX_QUERY_CHARACTERS
+from backend.server.schemas.search import MAX_RESULTS as MAX_RESULTS
+from backend.server.schemas.search import SearchResult as SearchResult
+from backend.server.schemas.search import SearchResults as SearchResults
+from backend.server.schemas.segmentations import MAX_PROMPT_CHARACTERS as MAX_PROMPT_CHARACTERS
+from backend.server.schemas.segmentations import MAX_PROMPTS as MAX_PROMPTS
+from backend.server.schemas.segmentations import Segmentation as Segmentation
+from backend.server.schemas.segmentations import SegmentationClass as SegmentationClass
+from backend.server.schemas.shares import MAX_NOTE_CHARACTERS as MAX_NOTE_CHARACTERS
+from backend.server.schemas.shares import MAX_TITLE_CHARACTERS as MAX_TITLE_CHARACTERS
+from backend.server.schemas.shares import Share as Share
+from backend.server.schemas.shares import ShareCreated as ShareCreated
+from backend.server.schemas.shares import ShareDelete as ShareDelete
+from backend.server.schemas.shares import ShareRequest as ShareRequest

@@ -1,0 +1,50 @@
+"""Links that people make."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
+
+from backend.server.schemas.base import Wire
+from backend.server.schemas.segmentations import Segmentation
+
+MAX_TITLE_CHARACTERS = 200
+
+MAX_NOTE_CHARACTERS = 2000
+
+Text = Annotated[str, Field(max_length=MAX_TITLE_CHARACTERS)]
+
+
+class ShareRequest(Wire):
+    """Exactly one of ``segmentation`` and ``view`` is given."""
+
+    segmentation: str | None = None
+    view: str | None = Field(default=None, max_length=2000, description="root-relative page")
+    title: Text = ""
+    note: Annotated[str, Field(max_length=MAX_NOTE_CHARACTERS)] = ""
+
+
+class ShareCreated(Wire):
+    id: str
+    url: str
+    delete_token: str = Field(description="shown once; deletes the share and, with it, the image")
+
+
+class Share(Wire):
+    id: str
+    url: str
+    title: str
+    note: str
+    view: str | None
+    segmentation: Segmentation | None
+    data_version: str
+    stale: bool = Field(description="true when the store has changed since this was shared")
+    created: datetime
+
+
+class ShareDelete(Wire):
+    """One of the ways to give a delete token."""
+
+    delete_token: str
