@@ -29,6 +29,11 @@ PAGE_POLICY = (
 )
 """Everything from this server and nothing inline; front-end code is written for it."""
 
+EMBED_POLICY = PAGE_POLICY.replace("frame-ancestors 'none'", "frame-ancestors *").replace(
+    "form-action 'self'", "form-action 'none'"
+)
+"""For embeds, which other sites frame: they hold no form, so nothing can be clicked by stealth."""
+
 PICTURE_POLICY = "default-src 'none'"
 """For bytes that came from a visitor: whatever a browser takes them for, nothing may run."""
 

@@ -1,7 +1,8 @@
 """Draws a page with its template.
 
-A template sees exactly the fields of its page's dataclass, the address builder ``urls`` and
-``asset`` (name of a static file to its address).  ``tests/server/test_pages.py`` checks both
+A template sees exactly the fields of its page's dataclass, the address builder ``urls``, ``asset``
+(name of a static file to its address), ``visit`` (how the page was asked for) and ``snippets``
+(what the share dialog offers for copying).  ``tests/server/test_pages.py`` checks both
 directions: no template uses a name that is not documented there, and no field is left unused.
 """
 
@@ -16,8 +17,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from backend.server import formats, schemas
 from backend.server.assets import FRONTEND, Assets
+from backend.server.middleware import EMBED_POLICY
 from backend.server.pages.base import Page
 from backend.server.pages.error import error_page
+from backend.server.pages.snippets import snippets_of
+from backend.server.pages.visit import visit_of
 from backend.server.urls import Urls
 
 
@@ -26,15 +30,24 @@ def render(request: Request, page: Page, status: int = 200) -> HTMLResponse:
     services = getattr(request.app.state, "services", None)
     urls: Urls = services.urls if services is not None else Urls()
     assets: Assets = request.app.state.assets
+    visit = visit_of(request.query_params, page)
     context = {field.name: getattr(page, field.name) for field in fields(page)}
     html = (
         environment()
         .get_template(page.template)
-        .render(context, urls=urls, asset=lambda name: urls.static(assets.digest, name))
+        .render(
+            context,
+            urls=urls,
+            asset=lambda name: urls.static(assets.digest, name),
+            visit=visit,
+            snippets=[] if visit.embed else snippets_of(page, urls),
+        )
     )
     headers = {"Cache-Control": "private, no-store" if page.private else "no-cache"}
     if page.share is not None:
         headers["X-Robots-Tag"] = "noindex"
+    if visit.embed:
+        headers["Content-Security-Policy"] = EMBED_POLICY
     return HTMLResponse(html, status_code=status, headers=headers)
 
 

@@ -28,20 +28,25 @@ class Urls:
         """Path prefix without a trailing slash; empty when mounted at the root."""
         return urlsplit(self.public_url).path.rstrip("/") if self.public_url else ""
 
-    def absolute(self, path: str) -> str | None:
-        """Absolute form of a root-relative ``path``; ``None`` without a public address."""
+    @property
+    def origin(self) -> str | None:
+        """Scheme and host of the public address; ``None`` without one."""
         if self.public_url is None:
             return None
         parts = urlsplit(self.public_url)
-        return f"{parts.scheme}://{parts.netloc}{path}"
+        return f"{parts.scheme}://{parts.netloc}"
+
+    def absolute(self, path: str) -> str | None:
+        """Absolute form of a root-relative ``path``; ``None`` without a public address."""
+        return None if self.origin is None else self.origin + path
 
     def _page(self, *segments: object, **query: object) -> str:
         path = self.prefix + "".join(f"/{quote(str(s), safe='')}" for s in segments)
-        return _with_query(path or "/", query)
+        return with_query(path or "/", **query)
 
     def _api(self, *segments: object, **query: object) -> str:
         path = self.prefix + API + "".join(f"/{quote(str(s), safe='')}" for s in segments)
-        return _with_query(path, query)
+        return with_query(path, **query)
 
     # Pages
     def home(self) -> str:
@@ -121,6 +126,9 @@ class Urls:
         return self._api("models", model, "segmentations", segmentation, "heatmaps", f"{place}.png")
 
 
-def _with_query(path: str, query: dict[str, object]) -> str:
+def with_query(address: str, **query: object) -> str:
+    """``address`` with further parameters behind those that it has; ``None`` is left out."""
     given = {key: value for key, value in query.items() if value is not None}
-    return f"{path}?{urlencode(given, doseq=True)}" if given else path
+    if not given:
+        return address
+    return f"{address}{'&' if '?' in address else '?'}{urlencode(given, doseq=True)}"

@@ -52,7 +52,7 @@ VIEWS = [
     DocsPage,
     ErrorPage,
 ]
-PROVIDED = {"urls", "asset"}
+PROVIDED = {"urls", "asset", "visit", "snippets"}
 HOSTILE = "<script>alert(\"x\")</script> & 'quotes'"
 
 

@@ -13,6 +13,8 @@ class Page:
     """What every page has."""
 
     template: ClassVar[str]
+    parts: ClassVar[tuple[str, ...]] = ()
+    """Sections that an embed can show by themselves, in their order on the page."""
 
     title: str
     """Heading of the window and of link previews, without the application's name."""

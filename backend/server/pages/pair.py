@@ -38,6 +38,15 @@ class PairPage(Page):
     """The sub-concept page: everything known of one pair."""
 
     template: ClassVar[str] = "pair.html"
+    parts: ClassVar[tuple[str, ...]] = (
+        "top",
+        "figures",
+        "words",
+        "bottom",
+        "siblings",
+        "nearest",
+        "coactive",
+    )
 
     pair: schemas.Pair
     """The pair itself, as its JSON twin gives it."""

@@ -7,7 +7,7 @@ export function wireCopyButtons() {
     const button = /** @type {HTMLElement} */ (event.target).closest("[data-copy]");
     if (!(button instanceof HTMLButtonElement)) return;
     const field = document.getElementById(button.dataset.copy ?? "");
-    if (!(field instanceof HTMLInputElement)) return;
+    if (!(field instanceof HTMLInputElement || field instanceof HTMLTextAreaElement)) return;
     field.select();
     try {
       await navigator.clipboard.writeText(field.value);

@@ -4,6 +4,8 @@
 (() => {
   const root = document.documentElement;
   root.dataset.scripted = "";
+  // An embed's theme is its page's: the address says which, or the system does.
+  if (root.dataset.embed !== undefined) return;
   try {
     const theme = localStorage.getItem("pairscope:theme");
     if (theme === "light" || theme === "dark") root.dataset.theme = theme;

@@ -16,6 +16,10 @@ export function wireShareDialog() {
     if (target.closest("[data-share-open]")) open(dialog);
     if (target.closest("[data-share-close]")) dialog.close();
   });
+  for (const field of dialog.querySelectorAll("textarea[data-snippet]"))
+    // Without a public address the server leaves the origin to the browser.
+    if (field instanceof HTMLTextAreaElement)
+      field.value = field.value.replaceAll("{origin}", location.origin);
   const form = part(dialog, "[data-share-form]", HTMLFormElement);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -39,6 +43,8 @@ function open(dialog) {
   const kind = "segmentation" in subject(dialog) ? "segmentation" : "view";
   for (const text of dialog.querySelectorAll("[data-share-explains]"))
     if (text instanceof HTMLElement) text.hidden = text.dataset.shareExplains !== kind;
+  // A picture of one's own is private until it is shared, so there is nothing to copy before.
+  part(dialog, "[data-snippets]", HTMLElement).hidden = kind === "segmentation";
   part(dialog, "[data-share-form]", HTMLFormElement).hidden = false;
   part(dialog, "[data-share-done]", HTMLElement).hidden = true;
   part(dialog, "[data-share-problem]", HTMLElement).hidden = true;
