@@ -31,7 +31,7 @@ def pair_fields(opened: OpenStore, urls: Urls, neuron: int, head: int) -> dict[s
         "url": urls.pair(name, neuron, head),
         "norm": float(statistics["norm"][head, neuron]),
         "norm_percentile": float(statistics["norm_percentile"][head, neuron]),
-        "words": words_of(opened, neuron, head)[:SUMMARY_WORDS],
+        "words": words_of(opened, neuron, head, SUMMARY_WORDS),
         "thumbnails": [
             schemas.Thumbnail(image=e.image, url=e.url, heatmap_url=e.heatmap_url) for e in top
         ],
@@ -60,11 +60,16 @@ def exemplar_images(
     ]
 
 
-def words_of(opened: OpenStore, neuron: int, head: int) -> list[schemas.Word]:
-    """Words in the order OMP chose them; places that it left empty have id -1."""
+def words_of(
+    opened: OpenStore, neuron: int, head: int, wanted: int | None = None
+) -> list[schemas.Word]:
+    """The first ``wanted`` words, or all, in the order OMP chose them.
+
+    Places that it left empty have id -1.
+    """
     explanations, vocabulary = opened.store.explanations, opened.store.vocabulary
-    ids = explanations["word_ids"][head, neuron].tolist()
-    weights = explanations["weights"][head, neuron].tolist()
+    ids = explanations["word_ids"][head, neuron, :wanted].tolist()
+    weights = explanations["weights"][head, neuron, :wanted].tolist()
     return [
         schemas.Word(word=vocabulary[word], weight=weight)
         for word, weight in zip(ids, weights, strict=True)

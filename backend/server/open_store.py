@@ -13,6 +13,7 @@ from torch import Tensor
 from backend.pairs.factors import Factors, write_norms
 from backend.pairs.similarity import centre, orientation_scale, pair_similarity
 from backend.server.familiarity import Familiarity
+from backend.server.pair_table import PairTable
 from backend.store import Store
 
 if TYPE_CHECKING:
@@ -87,6 +88,11 @@ class OpenStore:
     def familiarity(self) -> Familiarity:
         """Tells what the model may not know."""
         return Familiarity(self.store)
+
+    @cached_property
+    def pair_table(self) -> PairTable:
+        """All pairs as a table that can be sorted and filtered."""
+        return PairTable(self.store)
 
     @cached_property
     def null_words(self) -> Float[Tensor, "word d_out"]:

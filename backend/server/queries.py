@@ -91,6 +91,10 @@ class Catalog:
             models=[schemas.ModelSummary(**self._summary(o)) for o in self._open.values()]
         )
 
+    def summary(self, name: str) -> schemas.ModelSummary:
+        """One model, in short."""
+        return schemas.ModelSummary(**self._summary(self.open_store(name)))
+
     def model(self, name: str) -> schemas.ModelDetail:
         """One model: where it comes from and where to start."""
         opened = self.open_store(name)

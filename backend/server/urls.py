@@ -7,6 +7,7 @@ OpenGraph, and are made from ``--public-url``, never from a request's Host heade
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -61,6 +62,14 @@ class Urls:
     def pair(self, model: str, neuron: int, head: int) -> str:
         return self._page(model, "pairs", neuron, head)
 
+    def pairs(self, model: str, query: Mapping[str, object] | None = None) -> str:
+        """The table of all pairs, or of those that ``query`` asks for."""
+        return self._page(model, "pairs", **(query or {}))
+
+    def random(self, model: str) -> str:
+        """Leads to any pair."""
+        return self._page(model, "random")
+
     def lab(self, model: str, segmentation: str | None = None, **query: object) -> str:
         return self._page(model, "lab", segmentation=segmentation, **query)
 
@@ -86,6 +95,12 @@ class Urls:
 
     def api_pair(self, model: str, neuron: int, head: int) -> str:
         return self._api("models", model, "pairs", neuron, head)
+
+    def api_pairs(self, model: str, query: Mapping[str, object] | None = None) -> str:
+        return self._api("models", model, "pairs", **(query or {}))
+
+    def api_pairs_csv(self, model: str, query: Mapping[str, object] | None = None) -> str:
+        return self._api("models", model, "pairs.csv", **(query or {}))
 
     def api_segmentations(self, model: str) -> str:
         return self._api("models", model, "segmentations")

@@ -16,6 +16,7 @@ PAGES = [
     "/demo",
     "/demo/search",
     "/demo/search?q=butterfly",
+    "/demo/pairs?words=red&cosine_min=0.5",
     "/demo/pairs/3/1",
     "/demo/lab",
     "/docs",

@@ -21,6 +21,7 @@ from backend.server.charts import curve_chart, histogram_chart, nice_ticks, word
 from backend.server.pages.base import Page
 from backend.server.pages.docs import DocsPage
 from backend.server.pages.error import ErrorPage
+from backend.server.pages.finder import FinderPage
 from backend.server.pages.home import HomePage
 from backend.server.pages.lab import LabPage
 from backend.server.pages.model import ModelPage
@@ -37,6 +38,8 @@ PAGES = [
     "/demo",
     "/demo/search",
     "/demo/search?q=cat",
+    "/demo/pairs",
+    "/demo/pairs?words=cat&cosine_min=0.2&sort=cosine&offset=25",
     "/demo/pairs/3/1",
     "/demo/lab",
 ]
@@ -45,6 +48,7 @@ VIEWS = [
     HomePage,
     ModelPage,
     SearchPage,
+    FinderPage,
     PairPage,
     LabPage,
     SharedSegmentationPage,

@@ -44,6 +44,7 @@ from backend.store.format import (
     ModelRecord,
 )
 from precompute.stages.familiarity import familiarity_arrays, text_null
+from precompute.stages.pairs import inverse_index
 from precompute.stages.vocabulary import vocabulary_arrays
 
 WORDS = [
@@ -197,14 +198,7 @@ def _write_summaries(
             "coactivation_jaccard": jaccard.astype(np.float16),
         },
     )
-    writer.arrays(
-        INDEX,
-        {
-            "offsets": np.zeros(words + 1, np.int64),
-            "pairs": np.zeros(0, np.int32),
-            "weights": np.zeros(0, np.float16),
-        },
-    )
+    writer.arrays(INDEX, inverse_index(writer.read(EXPLANATIONS), words=words))
     writer.arrays(
         MAP,
         {

@@ -11,9 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from pydantic import ValidationError
+
+from backend.server import schemas
 from backend.server.errors import invalid
 from backend.server.pages.base import Page
 from backend.server.pages.docs import docs_page
+from backend.server.pages.finder import finder_page
 from backend.server.pages.home import home_page
 from backend.server.pages.lab import lab_page
 from backend.server.pages.model import model_page
@@ -37,6 +41,10 @@ class Query:
         text = self.text(name)
         return int(text) if text.isascii() and text.isdigit() else default
 
+    def firsts(self) -> dict[str, str]:
+        """The first value of every name."""
+        return {name: values[0] for name, values in self._values.items()}
+
     def texts(self, name: str) -> list[str]:
         """All values of a name."""
         return self._values.get(name, [])
@@ -44,6 +52,15 @@ class Query:
     def flag(self, name: str, default: bool) -> bool:
         """The first value of a name as yes or no."""
         return {"true": True, "1": True, "false": False, "0": False}.get(self.text(name), default)
+
+
+def _finder_query(query: Query) -> schemas.FinderQuery:
+    """What a table's address asks for; 422 for what it cannot."""
+    try:
+        return schemas.FinderQuery.model_validate(query.firsts())
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise invalid("view", f"{first['loc'][0]}: {first['msg']}.") from error
 
 
 Build = Callable[[Services, dict[str, str], Query], Page]
@@ -76,6 +93,10 @@ ADDRESSES = (
         lambda services, at, query: search_page(
             services, at["model"], query.text("q"), query.number("limit", SEARCH_LIMIT)
         )[0],
+    ),
+    Address(
+        "/{model}/pairs",
+        lambda services, at, query: finder_page(services, at["model"], _finder_query(query)),
     ),
     Address(
         "/{model}/lab",

@@ -7,12 +7,15 @@ this router goes behind all others.
 from __future__ import annotations
 
 import re
+import secrets
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, File, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
+from backend.server import schemas
 from backend.server.pages.docs import docs_page
+from backend.server.pages.finder import finder_page
 from backend.server.pages.home import home_page
 from backend.server.pages.lab import lab_page
 from backend.server.pages.model import model_page
@@ -76,6 +79,26 @@ def search(
     response = render(request, page, status)
     response.headers.update(headers)
     return response
+
+
+@router.get("/{model}/pairs")
+def finder(
+    request: Request, services: Served, model: str, asked: Annotated[schemas.FinderQuery, Query()]
+) -> Response:
+    """The table of all pairs, or of those that fulfil conditions."""
+    return render(request, finder_page(services, model, asked))
+
+
+@router.get("/{model}/random")
+def random(services: Served, model: str) -> Response:
+    """Any pair, another each time."""
+    opened = services.catalog.open_store(model)
+    head, neuron = divmod(secrets.randbelow(len(opened.pair_table)), opened.n_neurons)
+    return RedirectResponse(
+        services.urls.pair(model, neuron, head),
+        status_code=303,
+        headers={"Cache-Control": "no-store"},
+    )
 
 
 @router.get("/{model}/pairs/{neuron}/{head}")

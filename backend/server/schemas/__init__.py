@@ -8,6 +8,9 @@ All addresses are root-relative.  All numbers of a pair are *oriented*: ``value`
 from backend.server.schemas.base import ErrorBody as ErrorBody
 from backend.server.schemas.base import ErrorDetail as ErrorDetail
 from backend.server.schemas.base import Wire as Wire
+from backend.server.schemas.finder import FinderQuery as FinderQuery
+from backend.server.schemas.finder import FoundPair as FoundPair
+from backend.server.schemas.finder import FoundPairs as FoundPairs
 from backend.server.schemas.health import Health as Health
 from backend.server.schemas.models import ModelDetail as ModelDetail
 from backend.server.schemas.models import Models as Models

@@ -1,0 +1,112 @@
+"""All pairs of a store as a table: columns to sort and filter by, and where each pair lies.
+
+A pair's *place* is its flat number, head * neurons + neuron.  Every order is computed once, at its
+first use, and kept: 0.6 MB each for RN50x16.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from backend.store import Store
+
+Corners = Sequence[tuple[float, float]]
+"""A polygon on the map: x and y of its corners, each in [-1, 1]."""
+
+
+class PairTable:
+    """Columns ``[pair]`` of one store, in memory."""
+
+    def __init__(self, store: Store) -> None:
+        statistics, explanations = store.statistics, store.explanations
+        heads, neurons = statistics["norm"].shape
+        self._columns: dict[str, np.ndarray] = {
+            "norm": _flat(statistics["norm"]),
+            "percentile": _flat(statistics["norm_percentile"]),
+            "monosemanticity": _flat(statistics["monosemanticity"]),
+            "cosine": _flat(explanations["cosine"][..., -1]),
+            "held_out": _flat(explanations["held_out"]),
+            "neuron": np.tile(np.arange(neurons), heads),
+            "head": np.repeat(np.arange(heads), neurons),
+        }
+        self._position = np.array(store.map["position"]).reshape(-1, 2)
+        self._offsets, self._indexed = store.index["offsets"], store.index["pairs"]
+        self._words = [f" {word.casefold()} " for word in store.vocabulary]
+        self._orders: dict[tuple[str, bool], np.ndarray] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._position)
+
+    def column(self, name: str) -> np.ndarray:
+        """Norm, its percentile, …, neuron or head, by place; NaN where a figure is undefined."""
+        return self._columns[name]
+
+    def order(self, name: str, *, descending: bool) -> Int[np.ndarray, " pair"]:
+        """All places by one column; equal ones by place, undefined ones last either way."""
+        with self._lock:
+            kept = self._orders.get((name, descending))
+            if kept is None:
+                values = self._columns[name]
+                sorted_by = -values if descending else values
+                kept = np.argsort(sorted_by, kind="stable").astype(np.int32)
+                self._orders[name, descending] = kept
+        return kept
+
+    def between(
+        self, name: str, least: float | None, most: float | None
+    ) -> Bool[np.ndarray, " pair"]:
+        """Which pairs have a figure from ``least`` to ``most``; undefined ones have not."""
+        values = self._columns[name]
+        chosen = np.ones(len(values), bool)
+        if least is not None:
+            chosen &= values >= least
+        if most is not None:
+            chosen &= values <= most
+        return chosen
+
+    def words_with(self, text: str) -> list[int]:
+        """Numbers of the vocabulary's words that are ``text`` or hold it as a whole part.
+
+        ``dog`` finds ``dog`` and ``hot dog``, not ``dogma``.
+        """
+        sought = f" {text.casefold()} "
+        return [number for number, word in enumerate(self._words) if sought in word]
+
+    def explained_by(self, words: Iterable[int]) -> Bool[np.ndarray, " pair"]:
+        """Which pairs have one of these words among the first of their explanation."""
+        chosen = np.zeros(len(self), bool)
+        for word in words:
+            chosen[self._indexed[self._offsets[word] : self._offsets[word + 1]]] = True
+        return chosen
+
+    def within(self, corners: Corners) -> Bool[np.ndarray, " pair"]:
+        """Which pairs lie in a polygon on the map, by the even-odd rule."""
+        x, y = self._position.T
+        polygon = np.array(corners, np.float32)
+        (left, bottom), (right, top) = polygon.min(axis=0), polygon.max(axis=0)
+        near = np.flatnonzero((x >= left) & (x <= right) & (y >= bottom) & (y <= top))
+        chosen = np.zeros(len(self), bool)
+        chosen[near] = _even_odd(x[near], y[near], polygon)
+        return chosen
+
+
+def _flat(array: np.ndarray) -> np.ndarray:
+    return np.array(array).reshape(-1)
+
+
+def _even_odd(
+    x: Float[np.ndarray, " point"], y: Float[np.ndarray, " point"], corners: np.ndarray
+) -> Bool[np.ndarray, " point"]:
+    """Whether a ray from each point to the right crosses the polygon's sides an odd time."""
+    inside = np.zeros(len(x), bool)
+    for (x0, y0), (x1, y1) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        if y0 == y1:
+            continue  # a level side is crossed by no level ray
+        crossing = x0 + (y - y0) * (x1 - x0) / (y1 - y0)
+        inside ^= ((y0 > y) != (y1 > y)) & (x < crossing)
+    return inside
