@@ -28,6 +28,7 @@ def pool_query_key(pool: AttentionPool2d) -> QueryKey:
         query=_by_head(pool.q_proj, heads),
         query_bias=pool.q_proj.bias.detach().view(heads, -1),
         key=_by_head(pool.k_proj, heads),
+        key_bias=pool.k_proj.bias.detach().view(heads, -1),
     )
 
 

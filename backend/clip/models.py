@@ -29,7 +29,7 @@ from backend.clip.checkpoints import (
 )
 from backend.clip.errors import ModelError
 from backend.clip.folding import fold_batch_norms
-from backend.clip.text import PLAIN_TEMPLATES, ReadTexts, TextEncoder
+from backend.clip.text import PLAIN_TEMPLATES, ReadTexts, TextEncoder, synonyms
 from backend.pairs.coefficients import (
     embedding_from_coefficients,
     pair_coefficients,
@@ -139,6 +139,10 @@ class ClipResNet:
         positions = resize_positions(self.positions, rows=rows, columns=columns)
         return pool_tokens(feature_map, positions)
 
+    def cell_positions(self, rows: int, columns: int) -> Float[Tensor, "cell neuron"]:
+        """Positional embedding of the spatial tokens of a grid."""
+        return resize_positions(self.positions, rows=rows, columns=columns)[1:]
+
     @torch.inference_mode()
     def decompose(self, pixels: Float[Tensor, "image 3 height width"]) -> Decomposition:
         """Embedding, coefficients and attention of preprocessed images, in one pass."""
@@ -172,6 +176,14 @@ class ClipResNet:
     ) -> ReadTexts:
         """The same, with what tells whether the model knows the texts."""
         return self._texts.read(texts, templates)
+
+    def read_prompts(
+        self, prompts: Sequence[str], templates: Sequence[str] = PLAIN_TEMPLATES
+    ) -> ReadTexts:
+        """The same of prompts that may list synonyms, as in ``car, automobile``: one row each."""
+        listed = [synonyms(prompt) for prompt in prompts]
+        read = self.read_texts([text for texts in listed for text in texts], templates)
+        return read.averaged([len(texts) for texts in listed])
 
     def trained_texts(self, texts: Sequence[str]) -> Bool[Tensor, " text"]:
         """Whether training has met every token of each text, as far as the weights tell."""

@@ -1,54 +1,65 @@
-"""Text-prompted segmentation of pictures of any size: windows, background, mask.
+"""Text-prompted segmentation of pictures: encoded once, then asked any number of prompts.
 
-The picture is scaled so that its shorter side is ``SCALE`` native inputs, covered by native windows
-at half a window's stride, and the logits of overlapping windows are averaged cell by cell.
+    encoded = segmenter.encode(picture)                    # the backbone, once per window
+    found = segmenter.answer(encoded, ["a cat", "grass"])  # milliseconds
 
-A pixel belongs to a prompt only if the prompt's logit there beats what most random vocabulary words
-get at the same place; otherwise it is background.  One prompt alone therefore does not cover the
-picture, and no threshold has to be tuned per model.
+Logits of overlapping windows are averaged cell by cell.  Unless told otherwise a pixel belongs to a
+prompt only if the prompt's logit there beats what most random vocabulary words get at the same
+place; otherwise it is background.  One prompt alone therefore does not cover the picture, and no
+threshold has to be tuned per model.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor
 
+from backend.clip.encoded import EncodedImage, fingerprint_text
+from backend.clip.encoder import IN_WINDOWS, EncodingSettings, encode_images
+from backend.clip.masks import BACKGROUND, label_pixels
 from backend.clip.models import ClipResNet
+from backend.clip.options import CHOOSING, DEFAULT, Orientation, SegmentationSettings
 from backend.clip.text import ReadTexts
+from backend.clip.windows import CELL
 from backend.pairs.factors import write_norms
-from backend.pairs.segmentation import PAPER_SHARE, head_heatmaps, pair_logits, top_pairs
+from backend.pairs.segmentation import (
+    ChosenPairs,
+    HeadReading,
+    Method,
+    Mode,
+    cell_embeddings,
+    choose_pairs,
+    clean_reading,
+    head_heatmaps,
+    head_logits,
+    head_values,
+    neuron_logits,
+    official_reading,
+    pair_logits,
+    self_self_values,
+)
 from backend.pairs.similarity import centre, orientation_scale, pair_similarity
-
-CELL = 32
-"""Pixels per cell of the last block."""
-
-SCALE = 1.5
-"""Shorter side of the scaled picture in native inputs; the paper's protocol has 512 / 384."""
+from backend.pairs.sinks import sinks_on_grid
 
 NULL_WORDS = 128
-"""Random vocabulary words that a prompt must beat; each costs as much as a prompt."""
+"""Random vocabulary words that a prompt must beat; each costs as much as a prompt, once a
+picture."""
 
-BACKGROUND_QUANTILE = 0.95
-"""Share of the random words that a prompt's logit must exceed at a pixel."""
+FEWEST_CLASSES = 3
+"""Texts whose mean says what classes share; that of one is itself, that of two splits them."""
 
-WINDOWS_AT_ONCE = 4
-MAX_WINDOWS = 100
-"""Windows of one picture.  An elongated picture that would need more is scaled to a shorter side of
-one native input; one more than 50 times as long as it is wide is refused."""
+SUMS_AT_ONCE = 1 << 23
+"""Numbers of cells x heads x texts held at a time: 32 MB."""
 
-LABEL_SIDE = 2048
-"""Pixels a side at which the mask is decided, 64 times as fine as the cells it comes from; a larger
-picture's mask repeats them."""
-
-BACKGROUND = 255
+NULLS_KEPT = 4
+"""Choices of the random words' pairs that are kept: 19 MB each for RN50x16."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +68,8 @@ class SegmentationMaps:
 
     Attributes:
         logits: ``[class, row, column]`` on the cell grid that covers the picture, with the
-            background's logit subtracted where there is background: positive is foreground.
+            background's logit subtracted where random words or prompts are the background: positive
+            is foreground then.
         mask: ``[height, width]`` of the picture, the place of the prompt, 255 for background.
         texts: the prompts as the model reads them.
     """
@@ -74,7 +86,9 @@ class Segmenter:
         templates: prompt templates, the vocabulary's own.
         vocabulary: unit embeddings of the vocabulary, not centred.
         sign: orientation of every pair, as in the store.
-        share: share of pairs per class.
+        sinks: (row, column) of sink tokens on the native grid, as in the store.
+        precision: in which encoded pictures are kept.
+        null_words, null_seed: how many random words stand for the background, and which.
     """
 
     def __init__(
@@ -84,135 +98,295 @@ class Segmenter:
         templates: Sequence[str],
         vocabulary: Float[Tensor, "word d_out"],
         sign: Float[Tensor, "head neuron"],
-        share: float = PAPER_SHARE,
+        sinks: Int[Tensor, "sink 2"] | None = None,
+        precision: torch.dtype = torch.float16,
+        null_words: int = NULL_WORDS,
+        null_seed: int = 0,
     ) -> None:
         self.model = model
         self._templates = tuple(templates)
-        self._share = share
+        self._precision = precision
         words = vocabulary.to(model.device)
         self._mean = words.mean(dim=0)
-        sample = torch.randperm(len(words), generator=torch.Generator().manual_seed(0))
-        self._null = centre(words[sample[:NULL_WORDS].to(words.device)], self._mean)
+        sample = torch.randperm(len(words), generator=torch.Generator().manual_seed(null_seed))
+        self._null = words[sample[:null_words].to(words.device)]
+        self._null_choices: OrderedDict[Hashable, ChosenPairs] = OrderedDict()
         norms = write_norms(model.factors)
-        self._scale = orientation_scale(sign.to(model.device, norms.dtype), norms)
-        self._null_mask = top_pairs(self._similarity(self._null), share=share)
+        sign = sign.to(model.device, norms.dtype)
+        self._scales: dict[Orientation, Tensor] = {
+            "sign": orientation_scale(sign, norms),
+            "write": orientation_scale(torch.ones_like(sign), norms),
+        }
+        none = torch.zeros(0, 2, dtype=torch.int64)
+        self._sinks = (none if sinks is None else sinks.long()).to(model.device)
 
-    @torch.inference_mode()
     def segment(
-        self, image: Image.Image, prompts: Sequence[str], *, background: bool = True
+        self,
+        image: Image.Image,
+        prompts: Sequence[str],
+        settings: SegmentationSettings = DEFAULT,
     ) -> SegmentationMaps:
-        """Segments an RGB picture by at least one and at most 254 prompts.
+        """Encodes a picture for these prompts alone, and answers them."""
+        (encoded,) = self.encode_many([image], EncodingSettings(whole_pass=False))
+        return self.answer(encoded, prompts, settings)
+
+    def encode_many(
+        self,
+        images: Sequence[Image.Image],
+        settings: EncodingSettings = IN_WINDOWS,
+        *,
+        advance: Callable[[int], None] | None = None,
+    ) -> list[EncodedImage]:
+        """Runs the backbone over pictures; windows of all of them share its batches.
+
+        ``advance`` is told how many windows each batch had; what it raises ends the work.
 
         Raises:
-            ValueError: no prompt, too many, or the picture needs more than MAX_WINDOWS windows.
+            ValueError: a picture needs more windows or cells than are allowed.
         """
-        if not 1 <= len(prompts) < BACKGROUND:
-            raise ValueError(
-                f"between 1 and {BACKGROUND - 1} prompts are needed, got {len(prompts)}"
-            )
-        read = self.model.read_texts(prompts, self._templates)
-        texts = centre(read.embeddings, self._mean)
-        mask = top_pairs(self._similarity(texts), share=self._share)
-        if background:
-            texts = torch.cat([texts, self._null])
-            mask = torch.cat([mask, self._null_mask])
-        logits = self._grid_logits(image, texts, mask)
-        classes = logits[: len(prompts)]
-        if background:
-            classes = classes - logits[len(prompts) :].quantile(BACKGROUND_QUANTILE, dim=0)
-        labels = _labels(classes, height=image.height, width=image.width, background=background)
+        return encode_images(
+            self.model, images, settings, precision=self._precision, advance=advance
+        )
+
+    def encode(self, image: Image.Image, settings: EncodingSettings = IN_WINDOWS) -> EncodedImage:
+        """Runs the backbone over one picture."""
+        return self.encode_many([image], settings)[0]
+
+    def read(self, prompts: Sequence[str]) -> ReadTexts:
+        """Prompts in the vocabulary's templates, synonyms averaged; good for any picture."""
+        return self.model.read_prompts(prompts, self._templates)
+
+    @torch.inference_mode()
+    def answer(
+        self,
+        encoded: EncodedImage,
+        prompts: Sequence[str] | ReadTexts,
+        settings: SegmentationSettings = DEFAULT,
+        *,
+        behind: ReadTexts | None = None,
+        gain: Float[Tensor, "head neuron"] | None = None,
+    ) -> SegmentationMaps:
+        """Segments an encoded picture by at least one and at most 254 prompts.
+
+        Args:
+            prompts: texts, or what :meth:`read` made of them.
+            behind: the background prompts of the settings, where :meth:`read` has read them before.
+            gain: factor on what every pair says, of an ablation; methods that choose no pairs
+                (maskclip, selfself) take none.
+
+        Raises:
+            ValueError: no prompt, too many, or too few to be centred on their mean.
+        """
+        if gain is not None and settings.method not in CHOOSING:
+            raise ValueError(f"{settings.method} chooses no pairs, so none can be ablated")
+        count = len(prompts.embeddings if isinstance(prompts, ReadTexts) else prompts)
+        if not 1 <= count < BACKGROUND:
+            raise ValueError(f"between 1 and {BACKGROUND - 1} prompts are needed, got {count}")
+        read = prompts if isinstance(prompts, ReadTexts) else self.read(prompts)
+        texts = self._texts(read, behind, settings)
+        maps = self._maps(encoded, torch.cat([texts.classes, texts.behind]), settings, gain)
+        classes = maps[:count]
+        if settings.background == "words":
+            null = self._null_maps(encoded, texts.mean, settings, gain)
+            classes = classes - null.quantile(settings.quantile, dim=0)
+        elif settings.background == "prompts":
+            classes = classes - maps[count:].amax(dim=0)
+        width, height = encoded.size
+        labels = label_pixels(classes, height=height, width=width, **settings.certainty)
         return SegmentationMaps(classes.cpu().numpy(), labels.cpu().numpy(), read)
 
-    def _similarity(self, texts: Float[Tensor, "text d_out"]) -> Float[Tensor, "text head neuron"]:
-        return pair_similarity(texts, self.model.factors, self._scale)
+    def _texts(
+        self, read: ReadTexts, behind: ReadTexts | None, settings: SegmentationSettings
+    ) -> _CentredTexts:
+        classes = read.embeddings.to(self.model.device)
+        background = classes[:0]
+        if settings.background_prompts:
+            known = behind or self.read(settings.background_prompts)
+            background = known.embeddings.to(self.model.device)
+        mean = self._mean
+        if settings.centring == "background":
+            mean = background.mean(dim=0)
+        elif settings.centring == "classes":
+            together = torch.cat([classes, background])
+            if len(together) < FEWEST_CLASSES:
+                raise ValueError(
+                    f"centring on the classes needs at least {FEWEST_CLASSES} prompts and "
+                    f"background prompts together, got {len(together)}"
+                )
+            mean = together.mean(dim=0)
+        if settings.background != "prompts":
+            background = background[:0]
+        return _CentredTexts(centre(classes, mean), centre(background, mean), mean)
+
+    def _maps(
+        self,
+        encoded: EncodedImage,
+        texts: Float[Tensor, "text d_out"],
+        settings: SegmentationSettings,
+        gain: Float[Tensor, "head neuron"] | None,
+    ) -> Float[Tensor, "text row column"]:
+        """Logits of centred texts; those of texts that were asked before are remembered."""
+        if gain is not None:
+            return self._grid_logits(encoded, texts, self._choice(texts, settings, gain), settings)
+        keys = [(settings.reading, fingerprint_text(text)) for text in texts]
+        known = [encoded.known_map(key) for key in keys]
+        new = [place for place, found in enumerate(known) if found is None]
+        if new:
+            asked = texts[new]
+            choice = self._choice(asked, settings, None)
+            made = self._grid_logits(encoded, asked, choice, settings)
+            for place, logits in zip(new, made, strict=True):
+                known[place] = logits.clone()
+                encoded.remember_map(keys[place], logits.clone())
+        return torch.stack([found for found in known if found is not None])
+
+    def _null_maps(
+        self,
+        encoded: EncodedImage,
+        mean: Float[Tensor, " d_out"],
+        settings: SegmentationSettings,
+        gain: Float[Tensor, "head neuron"] | None,
+    ) -> Float[Tensor, "word row column"]:
+        """Logits of the random words."""
+        key = ("null", settings.reading, fingerprint_text(mean))
+        known = encoded.known_map(key) if gain is None else None
+        if known is not None:
+            return known
+        words = centre(self._null, mean)
+        choice = self._null_choice(words, mean, settings)
+        if choice is not None and gain is not None:
+            choice = replace(choice, gain=gain)
+        maps = self._grid_logits(encoded, words, choice, settings)
+        if gain is None:
+            encoded.remember_map(key, maps)
+        return maps
+
+    def _null_choice(
+        self,
+        words: Float[Tensor, "word d_out"],
+        mean: Float[Tensor, " d_out"],
+        settings: SegmentationSettings,
+    ) -> ChosenPairs | None:
+        key = (settings.orientation, settings.share, fingerprint_text(mean))
+        if settings.method in CHOOSING and key not in self._null_choices:
+            choice = self._choice(words, settings, None)
+            assert choice is not None
+            self._null_choices[key] = choice
+            while len(self._null_choices) > NULLS_KEPT:
+                self._null_choices.popitem(last=False)
+        return self._null_choices.get(key) if settings.method in CHOOSING else None
+
+    def _choice(
+        self,
+        texts: Float[Tensor, "text d_out"],
+        settings: SegmentationSettings,
+        gain: Float[Tensor, "head neuron"] | None,
+    ) -> ChosenPairs | None:
+        """The pairs that speak for each text; None for a method that chooses none."""
+        if settings.method not in CHOOSING:
+            return None
+        scale = self._scales[settings.orientation]
+        similarity = pair_similarity(texts, self.model.factors, scale)
+        return replace(choose_pairs(similarity, share=settings.share), gain=gain)
 
     def _grid_logits(
         self,
-        image: Image.Image,
+        encoded: EncodedImage,
         texts: Float[Tensor, "text d_out"],
-        mask: Bool[Tensor, "text head neuron"],
+        choice: ChosenPairs | None,
+        settings: SegmentationSettings,
     ) -> Float[Tensor, "text row column"]:
-        """Logits on the cell grid, overlapping windows averaged."""
-        native = self.model.image_size
-        width, height = _working_size(image.size, native)
-        resized = image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
-        pixels = self.model.preprocess_batch(np.asarray(resized)[None])[0]
-        corners = _corners(width, height, native)
-        total = torch.zeros(len(texts), height // CELL, width // CELL, device=self.model.device)
-        weight = torch.zeros_like(total[0])
-        side = native // CELL
-        for start in range(0, len(corners), WINDOWS_AT_ONCE):
-            part = corners[start : start + WINDOWS_AT_ONCE]
-            windows = torch.stack([pixels[:, y : y + native, x : x + native] for y, x in part])
-            for (top, left), logits in zip(
-                part, self._window_logits(windows, texts, mask), strict=True
-            ):
-                rows = slice(top // CELL, top // CELL + side)
-                columns = slice(left // CELL, left // CELL + side)
-                total[:, rows, columns] += logits
-                weight[rows, columns] += 1
-        return total / weight
+        """Logits on the cell grid, overlapping windows averaged; a few texts at a time."""
+        windows = len(encoded.layout.corners)
+        cells = windows * encoded.layout.window[0] * encoded.layout.window[1]
+        step = max(1, SUMS_AT_ONCE // (cells * self.model.factors.n_heads))
+        parts = []
+        for start in range(0, len(texts), step):
+            part = slice(start, start + step)
+            own = None if choice is None else choice.of(part)
+            parts.append(
+                _on_grid(self._window_logits(encoded, texts[part], own, settings), encoded)
+            )
+        return torch.cat(parts)
 
     def _window_logits(
         self,
-        windows: Float[Tensor, "image 3 height width"],
+        encoded: EncodedImage,
         texts: Float[Tensor, "text d_out"],
-        mask: Bool[Tensor, "text head neuron"],
-    ) -> Float[Tensor, "image text row column"]:
-        features = self.model.feature_map(windows)
-        tokens = self.model.tokens(features)[:, 1:]
-        activations = features.flatten(2).transpose(1, 2)
-        heatmaps = head_heatmaps(tokens, texts, self.model.factors)
-        logits = pair_logits(activations, heatmaps, mask)
-        return logits.transpose(1, 2).reshape(len(windows), -1, *features.shape[2:])
+        choice: ChosenPairs | None,
+        settings: SegmentationSettings,
+    ) -> Float[Tensor, "window cell text"]:
+        if choice is None:
+            return self._embedded_cells(encoded, settings.method) @ texts.T
+        if settings.method == "neurons":
+            return neuron_logits(encoded.activations.unpack(), choice)
+        reading = self._reading(encoded, settings.mode)
+        heatmaps = head_heatmaps(reading, texts, self.model.factors)
+        if settings.method == "heads":
+            return head_logits(heatmaps, choice)
+        return pair_logits(encoded.activations.unpack(), heatmaps, choice)
+
+    def _reading(self, encoded: EncodedImage, mode: Mode) -> HeadReading:
+        rows, columns = encoded.layout.window
+
+        def make() -> tuple[Tensor, ...]:
+            values = head_values(self._tokens(encoded), self.model.factors)
+            if mode == "clean":
+                return (clean_reading(values, self.model.factors).coordinates,)
+            side = self.model.image_size // CELL
+            reading = official_reading(
+                values,
+                encoded.attention,
+                self.model.factors,
+                sinks=sinks_on_grid(self._sinks, of=(side, side), rows=rows, columns=columns),
+                rows=rows,
+                columns=columns,
+            )
+            assert reading.shift is not None
+            return reading.coordinates, reading.shift
+
+        coordinates, *shift = encoded.derived(mode, make)
+        return HeadReading(coordinates, shift[0] if shift else None)
+
+    def _embedded_cells(
+        self, encoded: EncodedImage, method: Method
+    ) -> Float[Tensor, "window cell d_out"]:
+        """Unit embedding of every cell, as maskclip or selfself reads it."""
+
+        def make() -> tuple[Tensor, ...]:
+            tokens = self._tokens(encoded)
+            values = head_values(tokens, self.model.factors)
+            if method == "selfself":
+                values = self_self_values(tokens, values, self.model.query_key)
+            return (cell_embeddings(values, self.model.factors),)
+
+        return encoded.derived(method, make)[0]
+
+    def _tokens(self, encoded: EncodedImage) -> Float[Tensor, "window cell neuron"]:
+        """Activations with positions, without the mean token."""
+        return encoded.activations.unpack() + self.model.cell_positions(*encoded.layout.window)
 
 
-def _working_size(size: tuple[int, int], native: int) -> tuple[int, int]:
-    """Width and height to work at: multiples of CELL, the shorter side about SCALE native inputs.
+@dataclass(frozen=True)
+class _CentredTexts:
+    """Unit texts of the classes and of what is behind them, and what was subtracted from both."""
 
-    Raises:
-        ValueError: even with a shorter side of one native input there are too many windows.
-    """
-    for scale in (SCALE, 1.0):
-        factor = scale * native / min(size)
-        width, height = (max(native, round(side * factor / CELL) * CELL) for side in size)
-        if len(_corners(width, height, native)) <= MAX_WINDOWS:
-            return width, height
-    raise ValueError(f"a picture of {size[0]} x {size[1]} pixels is too elongated to be segmented")
+    classes: Float[Tensor, "text d_out"]
+    behind: Float[Tensor, "background d_out"]
+    mean: Float[Tensor, " d_out"]
 
 
-def _corners(width: int, height: int, window: int) -> list[tuple[int, int]]:
-    """(top, left) of cell-aligned windows that cover the picture, about half a window apart."""
-    stride = math.ceil(window / 2 / CELL) * CELL
-
-    def starts(length: int) -> list[int]:
-        return [*range(0, length - window, stride), length - window]
-
-    return [(top, left) for top in starts(height) for left in starts(width)]
-
-
-def _labels(
-    logits: Float[Tensor, "text row column"], *, height: int, width: int, background: bool
-) -> Tensor:
-    """Place of the largest upsampled logit; 255 where none is positive and there is background.
-
-    Class by class, and decided on at most LABEL_SIDE pixels a side: all classes at the size of a
-    large photograph would fill the memory.
-    """
-    shrink = min(1.0, LABEL_SIDE / max(height, width))
-    rows, columns = max(1, round(height * shrink)), max(1, round(width * shrink))
-    floor = 0.0 if background else -torch.inf
-    best = torch.full((rows, columns), floor, device=logits.device)
-    labels = torch.full((rows, columns), BACKGROUND, dtype=torch.uint8, device=logits.device)
-    for place, cells in enumerate(logits):
-        upsampled = F.interpolate(
-            cells[None, None], size=(rows, columns), mode="bilinear", align_corners=False
-        )[0, 0]
-        better = upsampled > best
-        best = torch.where(better, upsampled, best)
-        labels[better] = place
-    if (rows, columns) == (height, width):
-        return labels
-    row = torch.arange(height, device=labels.device) * rows // height
-    column = torch.arange(width, device=labels.device) * columns // width
-    return labels[row[:, None], column]
+def _on_grid(
+    logits: Float[Tensor, "window cell text"], encoded: EncodedImage
+) -> Float[Tensor, "text row column"]:
+    """Mean over the windows that cover each cell."""
+    covered = encoded.layout
+    rows, columns = covered.window
+    maps = logits.transpose(1, 2).reshape(len(logits), -1, rows, columns)
+    total = torch.zeros(maps.shape[1], covered.rows, covered.columns, device=maps.device)
+    weight = torch.zeros_like(total[0])
+    for (top, left), one in zip(covered.corners, maps, strict=True):
+        place = (slice(top, top + rows), slice(left, left + columns))
+        total[:, *place] += one
+        weight[place] += 1
+    return total / weight

@@ -48,6 +48,12 @@ def normalise_text(text: str) -> str:
     return re.sub(r"\s+", " ", text).strip()
 
 
+def synonyms(prompt: str) -> list[str]:
+    """Names for one thing that a prompt lists: ``car, automobile`` gives two."""
+    parts = [normalise_text(part) for part in prompt.split(",")]
+    return [part for part in parts if part] or [normalise_text(prompt)]
+
+
 @dataclass(frozen=True)
 class ReadTexts:
     """Texts as a model reads them.
@@ -67,6 +73,24 @@ class ReadTexts:
     def cpu(self) -> ReadTexts:
         """The same in main memory."""
         return ReadTexts(self.embeddings.cpu(), self.agreement.cpu(), self.trained.cpu())
+
+    def of(self, places: Sequence[int]) -> ReadTexts:
+        """Some of the texts."""
+        rows = list(places)
+        return ReadTexts(self.embeddings[rows], self.agreement[rows], self.trained[rows])
+
+    def averaged(self, counts: Sequence[int]) -> ReadTexts:
+        """Texts in groups of ``counts`` as one each: the mean of their unit embeddings, unit again.
+
+        A group is as little known as the least known of it.
+        """
+        sizes = list(counts)
+        embeddings = torch.split(self.embeddings, sizes)
+        return ReadTexts(
+            embeddings=torch.stack([F.normalize(part.mean(dim=0), dim=0) for part in embeddings]),
+            agreement=torch.stack([part.min() for part in torch.split(self.agreement, sizes)]),
+            trained=torch.stack([part.all() for part in torch.split(self.trained, sizes)]),
+        )
 
 
 class TextEncoder:

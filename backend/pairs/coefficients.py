@@ -20,17 +20,20 @@ from backend.pairs.factors import Factors
 class QueryKey:
     """The query and key projections of an attention pool.
 
-    The key bias is left out: it adds one number to all tokens of a head, which softmax ignores.
+    The key bias adds one number to all tokens of a head, which the softmax of the pooled query
+    ignores; tokens that are compared with each other need it.
 
     Attributes:
         query: W_Q split by head, ``[head, d_head, neuron]``.
         query_bias: b_Q split by head, ``[head, d_head]``.
         key: W_K split by head, ``[head, d_head, neuron]``.
+        key_bias: b_K split by head, ``[head, d_head]``.
     """
 
     query: Float[Tensor, "head d_head neuron"]
     query_bias: Float[Tensor, "head d_head"]
     key: Float[Tensor, "head d_head neuron"]
+    key_bias: Float[Tensor, "head d_head"]
 
 
 def pool_tokens(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
@@ -52,6 +53,14 @@ class Factors:
     def constant(self) -> Float[Tensor, " d_out"]:
         """The part of every embedding that no pair writes: W_O b_V + b_O."""
         return torch.einsum("hod,hd->o", self.output, self.value_bias) + self.output_bias
+
+    @cached_property
+    def output_gram(self) -> Float[Tensor, "head d_head d_head"]:
+        """Gram matrix of each output factor, by which a head's value has its written length.
+
+        Made once: weights that still change need new factors.
+        """
+        return self.output.transpose(1, 2) @ self.output
 
     def to(self, device: torch.device | str) -> Factors:
         return Factors(

@@ -1,45 +1,85 @@
 """Segmentation from text: the paper's product of neuron maps and head heatmaps, factored.
 
-    L[i, h, j] = cos(r_i^h, t_j),  r_i^h = W_O^h (W_V^h x_i + b_V^h)              head heatmap
-    logit[i, j] = 1/k * sum over the k pairs most similar to t_j of Z[i, n] * L[i, h, j]
+    L[i, h, j] = cos(r_i^h, t_j),  r_i^h = a_i^h * W_O^h (W_V^h x_i + b_V^h)      head heatmap
+    pairs:    logit[i, j] = 1/k * sum over the k pairs most similar to t_j of Z[i, n] * L[i, h, j]
+    heads:    the same sum of L[i, h, j] alone         neurons: of Z[i, n] alone
+    maskclip: cos(sum over heads of W_O^h (W_V^h x_i + b_V^h) + b_O, t_j)
+    selfself: the same after every head's cells attend to their likes, softmax(qq) + softmax(kk)
 
-This is the "clean" reading: b_O is left out of r, so the positive attention weight cancels in the
-cosine.  Nothing is gathered per pair: with the 0/1 mask m_j[h, n] of the chosen pairs the sum is
-``sum_h L[i, h, j] * (Z[i] @ m_j[h])``, and the length of W_O^h v comes from the small Gram
-matrix of W_O^h (d_head x d_head).
+Two readings of r.  ``clean`` is the formula above: the positive attention weight a cancels in the
+cosine.  ``official`` is the paper's code: b_O / (tokens * heads) is added to r, and sink tokens
+take the mean of their neighbours' r before the cosine.
+
+Nothing is gathered per pair: with the 0/1 mask m_j[h, n] of the chosen pairs the sum is
+``sum_h L[i, h, j] * (Z[i] @ m_j[h])``, and r is never built: its product with a text and its length
+come from d_head numbers per head, the length through the small Gram matrix of W_O^h.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 import torch
-from jaxtyping import Bool, Float
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from backend.pairs.coefficients import QueryKey
 from backend.pairs.factors import Factors
+from backend.pairs.sinks import replace_sinks
+
+Method = Literal["pairs", "heads", "neurons", "maskclip", "selfself"]
+Mode = Literal["clean", "official"]
 
 PAPER_SHARE = 20_000 / 147_456
 """Share of a model's pairs that segment a class: the paper's k for RN50x16."""
 
 
-def head_heatmaps(
-    tokens: Float[Tensor, "image cell neuron"],
-    texts: Float[Tensor, "text d_out"],
-    factors: Factors,
-) -> Float[Tensor, "image cell head text"]:
-    """cos of every head's value at every spatial token (positions included) with unit texts."""
-    values = torch.einsum("bin,hdn->bihd", tokens, factors.value) + factors.value_bias
-    folded = torch.einsum("hod,to->htd", factors.output, texts)
-    products = torch.einsum("bihd,htd->biht", values, folded)
-    gram = factors.output.transpose(1, 2) @ factors.output
-    squared = (values * torch.einsum("bihd,hde->bihe", values, gram)).sum(dim=-1)
-    lengths = squared.clamp_min(torch.finfo(squared.dtype).tiny).sqrt()
-    return products / lengths[..., None]
+@dataclass(frozen=True)
+class HeadReading:
+    """The unit vector r / |r| of every head at every cell, in the head's own coordinates.
+
+    ``r / |r| = output[h] @ coordinates[i, h] + shift[i, h] * output_bias``
+
+    Attributes:
+        coordinates: d_head numbers in place of d_out.
+        shift: share of the output bias; None where it is left out.
+    """
+
+    coordinates: Float[Tensor, "window cell head d_head"]
+    shift: Float[Tensor, "window cell head"] | None
 
 
-def top_pairs(
+@dataclass(frozen=True)
+class ChosenPairs:
+    """The pairs that speak for each text.
+
+    Attributes:
+        mask: whether a pair is among them.
+        count: k, the divisor of their sum; it stays when pairs are switched off, so that what is
+            left is exactly the rest of the sum.
+        gain: factor on every pair, of an ablation; None for none.
+    """
+
+    mask: Bool[Tensor, "text head neuron"]
+    count: int
+    gain: Float[Tensor, "head neuron"] | None = None
+
+    def weights(self, dtype: torch.dtype) -> Float[Tensor, "text head neuron"]:
+        """What every pair counts in the sum, before the division by k."""
+        weights = self.mask.to(dtype)
+        return weights if self.gain is None else weights * self.gain.to(dtype)
+
+    def of(self, texts: slice) -> ChosenPairs:
+        """The pairs of some of the texts."""
+        return ChosenPairs(self.mask[texts], self.count, self.gain)
+
+
+def choose_pairs(
     similarity: Float[Tensor, "text head neuron"], *, share: float = PAPER_SHARE
-) -> Bool[Tensor, "text head neuron"]:
-    """Mask of the ``share`` of pairs most similar to each text; at least one pair.
+) -> ChosenPairs:
+    """The ``share`` of pairs most similar to each text; at least one pair.
 
     Raises:
         ValueError: ``share`` is not in (0, 1].
@@ -48,17 +88,130 @@ def top_pairs(
         raise ValueError(f"share must be above 0 and at most 1, got {share}")
     flat = similarity.flatten(1)
     count = max(1, round(share * flat.shape[1]))
-    chosen = flat.topk(count, dim=1).indices
+    chosen = flat.topk(count, dim=1, sorted=False).indices
     mask = torch.zeros_like(flat, dtype=torch.bool).scatter_(1, chosen, True)
-    return mask.reshape(similarity.shape)
+    return ChosenPairs(mask.reshape(similarity.shape), count)
+
+
+def head_values(
+    tokens: Float[Tensor, "window cell neuron"], factors: Factors
+) -> Float[Tensor, "window cell head d_head"]:
+    """W_V x + b_V of every head at every spatial token (positions included)."""
+    values = tokens @ factors.value.flatten(0, 1).T + factors.value_bias.flatten()
+    return values.reshape(*tokens.shape[:2], factors.n_heads, factors.d_head)
+
+
+def clean_reading(
+    values: Float[Tensor, "window cell head d_head"], factors: Factors
+) -> HeadReading:
+    """r without the output bias, from :func:`head_values`; attention cancels."""
+    lengths = _positive_root(_squared_lengths(values, factors))
+    return HeadReading(values / lengths[..., None], None)
+
+
+def official_reading(
+    values: Float[Tensor, "window cell head d_head"],
+    attention: Float[Tensor, "window head token"],
+    factors: Factors,
+    *,
+    sinks: Int[Tensor, "sink 2"],
+    rows: int,
+    columns: int,
+) -> HeadReading:
+    """r as the paper's code has it, with its share of the output bias and sinks replaced.
+
+    Args:
+        attention: of all tokens, the mean token first.
+        sinks: (row, column) on the grid of ``rows`` x ``columns`` cells.
+    """
+    share = 1 / (attention.shape[2] * factors.n_heads)
+    weighted = attention[:, :, 1:].transpose(1, 2)[..., None] * values
+    weighted = replace_sinks(weighted, sinks, rows=rows, columns=columns)
+    leaning = torch.einsum("hod,o->hd", factors.output, share * factors.output_bias)
+    squared = (
+        _squared_lengths(weighted, factors)
+        + 2 * (weighted * leaning).sum(dim=-1)
+        + (share * factors.output_bias).square().sum()
+    )
+    lengths = _positive_root(squared)
+    return HeadReading(weighted / lengths[..., None], share / lengths)
+
+
+def head_heatmaps(
+    reading: HeadReading, texts: Float[Tensor, "text d_out"], factors: Factors
+) -> Float[Tensor, "window cell head text"]:
+    """L: cos of every head's r at every cell with unit texts."""
+    folded = torch.einsum("to,hod->hdt", texts, factors.output)
+    heatmaps = torch.einsum("bihd,hdt->biht", reading.coordinates, folded)
+    if reading.shift is not None:
+        heatmaps = heatmaps + reading.shift[..., None] * (texts @ factors.output_bias)
+    return heatmaps
 
 
 def pair_logits(
-    activations: Float[Tensor, "image cell neuron"],
-    heatmaps: Float[Tensor, "image cell head text"],
-    mask: Bool[Tensor, "text head neuron"],
-) -> Float[Tensor, "image cell text"]:
+    activations: Float[Tensor, "window cell neuron"],
+    heatmaps: Float[Tensor, "window cell head text"],
+    chosen: ChosenPairs,
+) -> Float[Tensor, "window cell text"]:
     """The paper's logits; ``activations`` are the last block's output without positions."""
-    chosen = activations @ mask.flatten(0, 1).T.to(activations.dtype)
-    per_head = chosen.reshape(*chosen.shape[:2], *mask.shape[:2]).transpose(-1, -2)
-    return (per_head * heatmaps).sum(dim=-2) / mask[0].sum()
+    weights = chosen.weights(activations.dtype)
+    sums = activations @ weights.flatten(0, 1).T
+    per_head = sums.reshape(*sums.shape[:2], *weights.shape[:2]).transpose(-1, -2)
+    return (per_head * heatmaps).sum(dim=-2) / chosen.count
+
+
+def head_logits(
+    heatmaps: Float[Tensor, "window cell head text"], chosen: ChosenPairs
+) -> Float[Tensor, "window cell text"]:
+    """Mean over the chosen pairs of their head's heatmap."""
+    counts = chosen.weights(heatmaps.dtype).sum(dim=2)
+    return torch.einsum("biht,th->bit", heatmaps, counts) / chosen.count
+
+
+def neuron_logits(
+    activations: Float[Tensor, "window cell neuron"], chosen: ChosenPairs
+) -> Float[Tensor, "window cell text"]:
+    """Mean over the chosen pairs of their neuron's map."""
+    return activations @ chosen.weights(activations.dtype).sum(dim=1).T / chosen.count
+
+
+def self_self_values(
+    tokens: Float[Tensor, "window cell neuron"],
+    values: Float[Tensor, "window cell head d_head"],
+    query_key: QueryKey,
+) -> Float[Tensor, "window cell head d_head"]:
+    """Values after the cells of every head attend to their likes: softmax(qq) + softmax(kk).
+
+    Head by head: all heads' attention among the cells of a large grid would fill the memory.
+    """
+    mixed = torch.empty_like(values)
+    projections = (
+        (query_key.query, query_key.query_bias),
+        (query_key.key, query_key.key_bias),
+    )
+    for head in range(values.shape[2]):
+        total = torch.zeros_like(values[:, :, head])
+        for weight, bias in projections:
+            own = tokens @ weight[head].T + bias[head]
+            scores = own @ own.transpose(1, 2) * own.shape[-1] ** -0.5
+            total += scores.softmax(dim=-1) @ values[:, :, head]
+        mixed[:, :, head] = total
+    return mixed
+
+
+def cell_embeddings(
+    values: Float[Tensor, "window cell head d_head"], factors: Factors
+) -> Float[Tensor, "window cell d_out"]:
+    """Unit vector that all heads together write at every cell, output bias included."""
+    written = torch.einsum("bihd,hod->bio", values, factors.output) + factors.output_bias
+    return F.normalize(written, dim=-1)
+
+
+def _squared_lengths(
+    values: Float[Tensor, "window cell head d_head"], factors: Factors
+) -> Float[Tensor, "window cell head"]:
+    return (values * torch.einsum("bihd,hde->bihe", values, factors.output_gram)).sum(dim=-1)
+
+
+def _positive_root(squared: Tensor) -> Tensor:
+    return squared.clamp_min(torch.finfo(squared.dtype).tiny).sqrt()

@@ -47,3 +47,39 @@ def _outliers(values: Float[Tensor, "row column"]) -> Tensor:
     middle = ratio.median()
     spread = _ROBUST * (ratio - middle).abs().median()
     return (ratio >= torch.tensor(FACTOR).log()) & (ratio - middle > DEVIATIONS * spread)
+
+
+def sinks_on_grid(
+    sinks: Int[Tensor, "sink 2"], *, of: tuple[int, int], rows: int, columns: int
+) -> Int[Tensor, "sink 2"]:
+    """Where sinks of a grid ``of`` (rows, columns) lie on another one; corners stay corners."""
+    if of == (rows, columns) or not len(sinks):
+        return sinks
+    last = torch.tensor([max(of[0] - 1, 1), max(of[1] - 1, 1)], device=sinks.device)
+    reach = torch.tensor([rows - 1, columns - 1], device=sinks.device)
+    moved: Tensor = torch.unique((sinks * reach / last).round().long(), dim=0)
+    return moved
+
+
+def replace_sinks(
+    cells: Float[Tensor, "window cell *value"],
+    sinks: Int[Tensor, "sink 2"],
+    *,
+    rows: int,
+    columns: int,
+) -> Float[Tensor, "window cell *value"]:
+    """Every sink's values become the mean of the up to eight cells around it that are no sinks.
+
+    For a sink in the bottom right corner these are its neighbours to the west, the north and the
+    north-west.  One that has sinks alone around it keeps its values.
+    """
+    at_sink = torch.zeros(rows, columns, dtype=torch.bool)
+    at_sink[sinks[:, 0].cpu(), sinks[:, 1].cpu()] = True
+    replaced = cells.clone()
+    for row, column in sinks.tolist():
+        around = torch.zeros_like(at_sink)
+        around[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2] = True
+        places = (around & ~at_sink).flatten().nonzero()[:, 0].to(cells.device)
+        if len(places):
+            replaced[:, row * columns + column] = cells[:, places].mean(dim=1)
+    return replaced

@@ -81,6 +81,7 @@ class OpenStore:
                 templates=self.store.manifest.templates,
                 vocabulary=self.vocabulary_embeddings,
                 sign=self.sign,
+                sinks=torch.from_numpy(np.array(self.store.statistics["sink_tokens"])),
             )
         return self._segmenter
 

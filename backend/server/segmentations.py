@@ -353,7 +353,10 @@ def _segment(
     model: ClipResNet,
 ) -> Segmented:
     """Runs on the device's thread."""
-    maps = opened.segmenter(model).segment(image, prompts, background=background)
+    from backend.clip.options import SegmentationSettings  # late, as in OpenStore.segmenter
+
+    settings = SegmentationSettings(background="words" if background else "none")
+    maps = opened.segmenter(model).segment(image, prompts, settings)
     # In its native size, as the images that it is compared with were.
     native = model.feature_map(model.preprocess(image)[None])
     return Segmented(maps, opened.familiarity.picture(native))

@@ -1,8 +1,10 @@
-"""Windows, background and mask on a model with random weights."""
+"""Pictures encoded once and asked many times, against formulas read on a model's own layers."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,17 +13,17 @@ import torch.nn.functional as F
 from PIL import Image
 
 from backend.clip import ClipResNet, load_model
-from backend.clip.segmentation import (
-    CELL,
-    MAX_WINDOWS,
-    SCALE,
-    Segmenter,
-    _corners,
-    _labels,
-    _working_size,
-)
-from backend.pairs.segmentation import PAPER_SHARE, head_heatmaps, pair_logits, top_pairs
-from backend.pairs.similarity import centre, pair_similarity
+from backend.clip.encoded import EncodedImage
+from backend.clip.encoder import EncodingSettings
+from backend.clip.options import SegmentationSettings
+from backend.clip.segmentation import Segmenter
+from backend.pairs.segmentation import PAPER_SHARE
+
+WORDS = [f"word {number}" for number in range(60)]
+PROMPTS = ["word 3", "a cat"]
+SINKS = torch.tensor([[7, 7], [0, 2]])
+NONE = SegmentationSettings(background="none")
+ONE_WINDOW = EncodingSettings(shorter_side=256)
 
 
 @pytest.fixture(scope="module")
@@ -30,93 +32,280 @@ def model(small_checkpoint: Path) -> ClipResNet:
 
 
 @pytest.fixture(scope="module")
-def segmenter(model: ClipResNet) -> Segmenter:
-    vocabulary = model.embed_texts([f"word {number}" for number in range(60)])
-    sign = torch.ones(model.factors.n_heads, model.factors.n_neurons)
-    return Segmenter(model, templates=["{}"], vocabulary=vocabulary, sign=sign)
+def sign(model: ClipResNet) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    shape = (model.factors.n_heads, model.factors.n_neurons)
+    return torch.where(torch.rand(shape, generator=generator) < 0.5, -1.0, 1.0)
 
 
-def noise(width: int, height: int) -> Image.Image:
-    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+@pytest.fixture(scope="module")
+def segmenter(model: ClipResNet, sign: torch.Tensor) -> Segmenter:
+    return Segmenter(
+        model, templates=["{}"], vocabulary=model.embed_texts(WORDS), sign=sign, sinks=SINKS
+    )
+
+
+def noise(width: int, height: int, seed: int = 0) -> Image.Image:
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     return Image.fromarray(pixels)
+
+
+@torch.no_grad()
+def brute_force(
+    model: ClipResNet, sign: torch.Tensor, encoded: EncodedImage, settings: SegmentationSettings
+) -> np.ndarray:
+    """Logits of one window by the letter, on open_clip's own layers; r is materialised."""
+    pool, factors = model.model.visual.attnpool, model.factors
+    heads, d_head = factors.n_heads, factors.d_head
+    rows, columns = encoded.layout.window
+    cells = rows * columns
+    activations = encoded.activations.unpack()[0]
+    tokens = activations + model.cell_positions(rows, columns)
+    words = model.embed_texts(WORDS)
+    texts = F.normalize(model.embed_texts(PROMPTS) - words.mean(dim=0), dim=1)
+    value = pool.v_proj(tokens)
+
+    if settings.method in ("maskclip", "selfself"):
+        if settings.method == "selfself":
+            split = [
+                projection(tokens).reshape(cells, heads, d_head).transpose(0, 1)
+                for projection in (pool.q_proj, pool.k_proj)
+            ]
+            weights = sum((x @ x.transpose(1, 2) / d_head**0.5).softmax(dim=-1) for x in split)
+            by_head = value.reshape(cells, heads, d_head).transpose(0, 1)
+            value = (weights @ by_head).transpose(0, 1).reshape(cells, -1)
+        logits = F.normalize(pool.c_proj(value), dim=1) @ texts.T
+        return logits.T.reshape(2, rows, columns).numpy()
+
+    r = torch.stack(
+        [
+            value[:, h * d_head : (h + 1) * d_head]
+            @ pool.c_proj.weight[:, h * d_head : (h + 1) * d_head].T
+            for h in range(heads)
+        ],
+        dim=1,
+    )
+    if settings.mode == "official":
+        r = encoded.attention[0, :, 1:].T[..., None] * r
+        r = r + pool.c_proj.bias / ((cells + 1) * heads)
+        grid = r.reshape(rows, columns, heads, -1)
+        corner = (grid[-1, -2] + grid[-2, -1] + grid[-2, -2]) / 3
+        top = (grid[0, 1] + grid[0, 3] + grid[1, 1] + grid[1, 2] + grid[1, 3]) / 5
+        grid[-1, -1], grid[0, 2] = corner, top
+        r = grid.reshape(cells, heads, -1)
+    heat = torch.einsum("iho,to->iht", F.normalize(r, dim=-1), texts)
+    dense = torch.einsum("hod,hdn->hno", factors.output, factors.value)
+    similarity = F.normalize(dense, dim=-1) @ texts.T
+    if settings.orientation == "sign":
+        similarity = similarity * sign[..., None]
+    count = round(settings.share * factors.n_pairs)
+    logits = torch.zeros(2, cells)
+    for text in range(2):
+        chosen = similarity[..., text].flatten().topk(count).indices
+        head, neuron = chosen // factors.n_neurons, chosen % factors.n_neurons
+        parts = {
+            "pairs": activations[:, neuron] * heat[:, head, text],
+            "heads": heat[:, head, text],
+            "neurons": activations[:, neuron],
+        }
+        logits[text] = parts[settings.method].mean(dim=1)
+    return logits.reshape(2, rows, columns).numpy()
+
+
+READINGS = [
+    *(
+        replace(NONE, method=method, mode=mode, orientation=orientation, share=share)
+        for method in ("pairs", "heads")
+        for mode in ("clean", "official")
+        for orientation, share in (("sign", PAPER_SHARE), ("write", 0.02))
+    ),
+    *(replace(NONE, method=method) for method in ("neurons", "maskclip", "selfself")),
+]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("settings", READINGS, ids=lambda s: f"{s.method}-{s.mode}-{s.orientation}")
+def test_logits_are_the_formula_read_aloud(
+    model: ClipResNet, sign: torch.Tensor, segmenter: Segmenter, settings: SegmentationSettings
+) -> None:
+    encoded = segmenter.encode(noise(256, 256), ONE_WINDOW)
+    found = segmenter.answer(encoded, PROMPTS, settings)
+    expected = brute_force(model, sign, encoded, settings)
+    # What is kept with a picture is in half precision.
+    assert np.abs(found.logits - expected).max() <= 1e-3 * np.ptp(expected)
+
+    exact = Segmenter(
+        model,
+        templates=["{}"],
+        vocabulary=model.embed_texts(WORDS),
+        sign=sign,
+        sinks=SINKS,
+        precision=torch.float32,
+    )
+    encoded = exact.encode(noise(256, 256), ONE_WINDOW)
+    found = exact.answer(encoded, PROMPTS, settings)
+    expected = brute_force(model, sign, encoded, settings)
+    assert np.abs(found.logits - expected).max() <= 1e-5 * np.ptp(expected)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (37, 90), (300, 200), (256, 256), (700, 20)])
 def test_masks_have_the_pictures_size_and_only_known_values(
     segmenter: Segmenter, size: tuple[int, int]
 ) -> None:
-    found = segmenter.segment(noise(*size), ["word 1", "something else"])
+    encoded = segmenter.encode(noise(*size))
+    found = segmenter.answer(encoded, ["word 1", "something else"])
     assert found.mask.shape == size[::-1]
     assert found.mask.dtype == np.uint8
     assert set(np.unique(found.mask)) <= {0, 1, 255}
-    assert found.logits.shape[0] == len(found.texts.trained) == 2
-    everything = segmenter.segment(noise(*size), ["word 1"], background=False)
-    assert (everything.mask == 0).all()
+    assert found.logits.shape == (2, encoded.layout.rows, encoded.layout.columns)
+    assert len(found.texts.trained) == 2
+    assert (segmenter.answer(encoded, ["word 1"], NONE).mask == 0).all()
 
 
-def test_one_window_is_the_formula_on_the_whole_picture(
-    model: ClipResNet, segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
+def test_overlapping_windows_are_averaged(segmenter: Segmenter) -> None:
+    encoded = segmenter.encode(noise(300, 200))
+    found = segmenter.answer(encoded, PROMPTS, NONE).logits
+    total, weight = np.zeros_like(found), np.zeros(found.shape[1:])
+    for place, (top, left) in enumerate(encoded.layout.corners):
+        alone = EncodedImage(
+            size=(256, 256),
+            layout=replace(encoded.layout, rows=8, columns=8, corners=((0, 0),)),
+            activations=replace(
+                encoded.activations, numbers=encoded.activations.numbers[place : place + 1]
+            ),
+            attention=encoded.attention[place : place + 1],
+            whole=None,
+        )
+        total[:, top : top + 8, left : left + 8] += segmenter.answer(alone, PROMPTS, NONE).logits
+        weight[top : top + 8, left : left + 8] += 1
+    np.testing.assert_allclose(found, total / weight, rtol=1e-3, atol=1e-3 * np.ptp(found))
+
+
+def test_pictures_encoded_together_are_as_if_alone(segmenter: Segmenter) -> None:
+    pictures = [noise(300, 200, 1), noise(64, 64, 2), noise(200, 500, 3)]
+    heard: list[int] = []
+    together = segmenter.encode_many(pictures, advance=heard.append)
+    assert sum(heard) == sum(len(one.layout.corners) + 1 for one in together)
+    for picture, one in zip(pictures, together, strict=True):
+        alone = segmenter.encode(picture)
+        expected = segmenter.answer(alone, PROMPTS, NONE).logits
+        found = segmenter.answer(one, PROMPTS, NONE).logits
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.ptp(expected))
+        assert one.whole is not None
+        own = segmenter.model.decompose(segmenter.model.preprocess(picture)[None])
+        torch.testing.assert_close(
+            one.whole.coefficients, own.coefficients[0], rtol=1e-4, atol=1e-4
+        )
+
+
+def test_a_whole_picture_has_positions_of_its_own_grid(
+    model: ClipResNet, sign: torch.Tensor, segmenter: Segmenter
 ) -> None:
-    monkeypatch.setattr("backend.clip.segmentation.SCALE", 1.0)
-    side = model.image_size
-    picture = noise(side, side)
-    prompts = ["word 3", "a cat"]
-    found = segmenter.segment(picture, prompts, background=False)
-
-    words = model.embed_texts([f"word {number}" for number in range(60)])
-    texts = centre(model.embed_texts(prompts), words.mean(dim=0))
-    features = model.feature_map(model.preprocess(picture)[None])
-    tokens = model.tokens(features)[:, 1:]
-    heat = head_heatmaps(tokens, texts, model.factors)
-    dense = torch.einsum("hod,hdn->hno", model.factors.output, model.factors.value)
-    scale = 1 / dense.norm(dim=-1)
-    mask = top_pairs(pair_similarity(texts, model.factors, scale), share=PAPER_SHARE)
-    logits = pair_logits(features.flatten(2).transpose(1, 2), heat, mask)[0].T
-    expected = logits.reshape(2, side // CELL, side // CELL).numpy()
-    np.testing.assert_allclose(found.logits, expected, rtol=1e-3, atol=1e-4 * np.ptp(expected))
+    settings = EncodingSettings(view="whole", shorter_side=192, whole_pass=False)
+    encoded = segmenter.encode(noise(320, 192), settings)
+    assert encoded.layout.window == (6, 10)
+    assert encoded.whole is None
+    found = segmenter.answer(encoded, PROMPTS, NONE)
+    expected = brute_force(model, sign, encoded, NONE)
+    assert np.abs(found.logits - expected).max() <= 3e-4 * np.ptp(expected)
 
 
-def test_windows_cover_every_cell_and_stay_inside() -> None:
-    for width, height in ((256, 256), (288, 640), (1024, 320)):
-        seen = np.zeros((height, width), dtype=int)
-        for top, left in _corners(width, height, 256):
-            assert top % CELL == left % CELL == 0
-            assert seen[top : top + 256, left : left + 256].shape == (256, 256)
-            seen[top : top + 256, left : left + 256] += 1
-        assert seen.min() >= 1
+def test_another_prompt_leaves_the_others_as_they_were(segmenter: Segmenter) -> None:
+    encoded = segmenter.encode(noise(256, 256))
+    first = segmenter.answer(encoded, PROMPTS)
+    held = encoded.nbytes
+    more = segmenter.answer(encoded, ["word 9", *PROMPTS])
+    np.testing.assert_array_equal(more.logits[1:], first.logits)
+    assert 0 < encoded.nbytes - held < 10_000
+    again = segmenter.answer(encoded, segmenter.read(["word 9", *PROMPTS]))
+    np.testing.assert_array_equal(again.logits, more.logits)
 
 
-def test_working_sizes_are_bounded() -> None:
-    assert _working_size((400, 300), 256) == (512, round(256 * SCALE))
-    for size in ((10_000, 200), (1, 50), (40_000_000 // 900, 900)):
-        width, height = _working_size(size, 224)
-        assert len(_corners(width, height, 224)) <= MAX_WINDOWS
-    with pytest.raises(ValueError, match="too elongated"):
-        _working_size((10_000, 10), 224)
+def test_synonyms_are_averaged(model: ClipResNet, segmenter: Segmenter) -> None:
+    read = segmenter.read(["word 1, word 2 ", "word 3", " , "])
+    assert len(read.embeddings) == len(read.trained) == len(read.agreement) == 3
+    both = model.embed_texts(["word 1", "word 2", "word 3"])
+    torch.testing.assert_close(read.embeddings[0], F.normalize(both[0] + both[1], dim=0))
+    torch.testing.assert_close(read.embeddings[1], both[2])
 
 
-def test_labels_take_the_largest_upsampled_logit() -> None:
-    logits = torch.randn(3, 4, 5)
-    found = _labels(logits, height=37, width=61, background=True)
-    dense = F.interpolate(logits[None], size=(37, 61), mode="bilinear", align_corners=False)[0]
-    best, place = dense.max(dim=0)
-    expected = torch.where(best > 0, place, 255).to(torch.uint8)
-    assert torch.equal(found, expected)
+def test_centring(model: ClipResNet, segmenter: Segmenter) -> None:
+    """The mean that is subtracted is that of the classes, or of the background prompts."""
+    encoded = segmenter.encode(noise(256, 256), ONE_WINDOW)
+    prompts = ["word 3", "a cat", "grass"]
+    settings = replace(NONE, method="maskclip", centring="classes")
+    cells = segmenter._embedded_cells(encoded, "maskclip")[0]
+    embedded = model.embed_texts(prompts)
+    for chosen, mean in (
+        (settings, embedded.mean(dim=0)),
+        (
+            replace(settings, centring="background", background_prompts=("sky", "sea")),
+            model.embed_texts(["sky", "sea"]).mean(dim=0),
+        ),
+    ):
+        expected = (cells @ F.normalize(embedded - mean, dim=1).T).T.reshape(3, 8, 8)
+        found = segmenter.answer(encoded, prompts, chosen).logits
+        np.testing.assert_allclose(found, expected.numpy(), rtol=1e-3, atol=1e-4)
+    with pytest.raises(ValueError, match="at least 3 prompts"):
+        segmenter.answer(encoded, PROMPTS, settings)
 
 
-def test_masks_of_large_pictures_are_decided_on_fewer_pixels() -> None:
-    logits = torch.randn(2, 6, 9)
-    found = _labels(logits, height=2000, width=3000, background=True)
-    small = _labels(logits, height=round(2000 * 2048 / 3000), width=2048, background=True)
-    assert found.shape == (2000, 3000)
-    assert found[0, 0] == small[0, 0]
-    assert found[-1, -1] == small[-1, -1]
-    for label in (0, 1, 255):
-        share = float((found == label).float().mean())
-        assert share == pytest.approx(float((small == label).float().mean()), abs=2e-3)
+def test_backgrounds(segmenter: Segmenter) -> None:
+    encoded = segmenter.encode(noise(256, 256), ONE_WINDOW)
+    plain = segmenter.answer(encoded, PROMPTS, NONE).logits
+    behind = segmenter.answer(encoded, ["sky", "sea"], NONE).logits
+    settings = SegmentationSettings(background="prompts", background_prompts=("sky", "sea"))
+    found = segmenter.answer(encoded, PROMPTS, settings)
+    np.testing.assert_allclose(found.logits, plain - behind.max(axis=0), rtol=1e-5, atol=1e-6)
+    read = segmenter.read(["sky", "sea"])
+    np.testing.assert_array_equal(
+        segmenter.answer(encoded, PROMPTS, settings, behind=read).logits, found.logits
+    )
+    strict, lenient = (
+        segmenter.answer(encoded, PROMPTS, SegmentationSettings(threshold=threshold))
+        for threshold in (0.99, 0.5)
+    )
+    assert (strict.mask == 255).mean() > (lenient.mask == 255).mean()
+    unsure = SegmentationSettings(background="probability", threshold=1.0)
+    assert (segmenter.answer(encoded, PROMPTS, unsure).mask == 255).all()
+
+
+def test_ablated_pairs_leave_the_class_masks(segmenter: Segmenter) -> None:
+    encoded = segmenter.encode(noise(256, 256), ONE_WINDOW)
+    factors = segmenter.model.factors
+    gain = torch.ones(factors.n_heads, factors.n_neurons)
+    same = segmenter.answer(encoded, PROMPTS, gain=gain)
+    np.testing.assert_allclose(same.logits, segmenter.answer(encoded, PROMPTS).logits, atol=1e-6)
+    gain[1] = 0
+    without = segmenter.answer(encoded, PROMPTS, NONE, gain=gain).logits
+    rest = segmenter.answer(encoded, PROMPTS, NONE, gain=1 - gain).logits
+    everything = segmenter.answer(encoded, PROMPTS, NONE).logits
+    np.testing.assert_allclose(without + rest, everything, rtol=1e-4, atol=1e-6)
+    nothing = segmenter.answer(encoded, PROMPTS, gain=torch.zeros_like(gain))
+    assert (nothing.mask == 255).all()
+    with pytest.raises(ValueError, match="chooses no pairs"):
+        segmenter.answer(encoded, PROMPTS, replace(NONE, method="maskclip"), gain=gain)
 
 
 def test_prompts_are_needed_and_counted(segmenter: Segmenter) -> None:
+    encoded = segmenter.encode(noise(40, 40))
     for prompts in ([], ["x"] * 255):
         with pytest.raises(ValueError, match="between 1 and 254 prompts"):
-            segmenter.segment(noise(40, 40), prompts)
+            segmenter.answer(encoded, prompts)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"method": "magic"}, "method is one of pairs, heads"),
+        ({"mode": "dirty"}, "mode is one of clean, official"),
+        ({"share": 0.0}, "share must be above 0"),
+        ({"threshold": 1.5}, "threshold must be between 0 and 1"),
+        ({"background": "prompts"}, "needs background prompts"),
+        ({"centring": "background"}, "needs background prompts"),
+    ],
+)
+def test_nonsense_is_refused(wrong: dict[str, object], sentence: str) -> None:
+    # Not through the constructor, whose types are checked here before its own checks run.
+    settings = SimpleNamespace(**(vars(SegmentationSettings()) | wrong))
+    with pytest.raises(ValueError, match=sentence):
+        SegmentationSettings.__post_init__(settings)  # type: ignore[arg-type]

@@ -35,4 +35,5 @@ def query_key() -> QueryKey:
         query=random(HEADS, D_HEAD, NEURONS),
         query_bias=random(HEADS, D_HEAD),
         key=random(HEADS, D_HEAD, NEURONS),
+        key_bias=random(HEADS, D_HEAD),
     )

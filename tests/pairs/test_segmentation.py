@@ -1,49 +1,175 @@
-"""The factored segmentation against a brute-force reading of its formula."""
+"""The factored segmentation against a reading of its formulas that materialises r."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 import torch
 import torch.nn.functional as F
 
+from backend.pairs.coefficients import QueryKey
 from backend.pairs.factors import Factors
-from backend.pairs.segmentation import head_heatmaps, pair_logits, top_pairs
+from backend.pairs.segmentation import (
+    ChosenPairs,
+    HeadReading,
+    cell_embeddings,
+    choose_pairs,
+    clean_reading,
+    head_heatmaps,
+    head_logits,
+    head_values,
+    neuron_logits,
+    official_reading,
+    pair_logits,
+    self_self_values,
+)
+
+WINDOWS, ROWS, COLUMNS, TEXTS = 2, 3, 4, 3
+CELLS = ROWS * COLUMNS
+SINKS = torch.tensor([[2, 3], [0, 1]])
 
 
-def test_factored_logits_equal_the_formula_read_aloud(factors: Factors) -> None:
-    generator = torch.Generator().manual_seed(4)
-    activations = torch.rand(2, 5, factors.n_neurons, generator=generator, dtype=torch.float64)
-    tokens = activations + 0.1 * torch.randn(5, factors.n_neurons, dtype=torch.float64)
-    texts = F.normalize(torch.randn(3, factors.d_out, dtype=torch.float64), dim=1)
-    similarity = torch.randn(3, factors.n_heads, factors.n_neurons, dtype=torch.float64)
-    mask = top_pairs(similarity, share=0.3)
-    count = round(0.3 * factors.n_pairs)
-    assert mask.sum(dim=(1, 2)).tolist() == [count] * 3
+class Scene:
+    """Random features, texts and chosen pairs, in float64."""
 
-    found = pair_logits(activations, head_heatmaps(tokens, texts, factors), mask)
+    def __init__(self, factors: Factors) -> None:
+        generator = torch.Generator().manual_seed(4)
 
-    for image in range(2):
-        for cell in range(5):
-            for text in range(3):
-                total = 0.0
-                for head in range(factors.n_heads):
-                    value = factors.value[head] @ tokens[image, cell] + factors.value_bias[head]
-                    written = factors.output[head] @ value
-                    heat = F.cosine_similarity(written, texts[text], dim=0)
-                    for neuron in range(factors.n_neurons):
-                        if mask[text, head, neuron]:
-                            total += float(activations[image, cell, neuron] * heat)
-                assert float(found[image, cell, text]) == pytest.approx(total / count, rel=1e-9)
+        def random(*shape: int) -> torch.Tensor:
+            return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+        self.activations = random(WINDOWS, CELLS, factors.n_neurons).relu()
+        self.tokens = self.activations + 0.1 * random(CELLS, factors.n_neurons)
+        self.attention = random(WINDOWS, factors.n_heads, CELLS + 1).softmax(dim=-1)
+        self.texts = F.normalize(random(TEXTS, factors.d_out), dim=1)
+        self.chosen = choose_pairs(random(TEXTS, factors.n_heads, factors.n_neurons), share=0.3)
+
+
+@pytest.fixture
+def scene(factors: Factors) -> Scene:
+    return Scene(factors)
+
+
+def written(scene: Scene, factors: Factors) -> torch.Tensor:
+    """W_O (W_V x + b_V), [window, cell, head, d_out]."""
+    values = torch.einsum("hdn,bin->bihd", factors.value, scene.tokens) + factors.value_bias
+    return torch.einsum("hod,bihd->biho", factors.output, values)
+
+
+def official_r(scene: Scene, factors: Factors) -> torch.Tensor:
+    """The paper's r, [window, cell, head, d_out], with sinks replaced cell by cell."""
+    tokens = CELLS + 1
+    r = scene.attention[:, :, 1:].transpose(1, 2)[..., None] * written(scene, factors)
+    r = r + factors.output_bias / (tokens * factors.n_heads)
+    grid = r.reshape(WINDOWS, ROWS, COLUMNS, *r.shape[2:])
+    replaced = grid.clone()
+    sinks = {tuple(place) for place in SINKS.tolist()}
+    for row, column in sinks:
+        around = [
+            grid[:, row + down, column + right]
+            for down in (-1, 0, 1)
+            for right in (-1, 0, 1)
+            if 0 <= row + down < ROWS
+            and 0 <= column + right < COLUMNS
+            and (row + down, column + right) not in sinks
+        ]
+        replaced[:, row, column] = torch.stack(around).mean(dim=0)
+    return replaced.reshape(r.shape)
+
+
+def read(mode: str, scene: Scene, factors: Factors) -> HeadReading:
+    values = head_values(scene.tokens, factors)
+    if mode == "clean":
+        return clean_reading(values, factors)
+    return official_reading(
+        values, scene.attention, factors, sinks=SINKS, rows=ROWS, columns=COLUMNS
+    )
+
+
+@pytest.mark.parametrize("mode", ["clean", "official"])
+def test_heatmaps_and_logits_are_those_of_a_materialised_r(
+    mode: str, scene: Scene, factors: Factors
+) -> None:
+    r = written(scene, factors) if mode == "clean" else official_r(scene, factors)
+    expected = torch.einsum("biho,to->biht", F.normalize(r, dim=-1), scene.texts)
+    heat = head_heatmaps(read(mode, scene, factors), scene.texts, factors)
+    torch.testing.assert_close(heat, expected, rtol=1e-9, atol=1e-10)
+
+    found = {
+        "pairs": pair_logits(scene.activations, heat, scene.chosen),
+        "heads": head_logits(heat, scene.chosen),
+        "neurons": neuron_logits(scene.activations, scene.chosen),
+    }
+    for text in range(TEXTS):
+        total = {name: torch.zeros(WINDOWS, CELLS, dtype=torch.float64) for name in found}
+        for head, neuron in scene.chosen.mask[text].nonzero().tolist():
+            neuron_map = scene.activations[:, :, neuron]
+            head_map = expected[:, :, head, text]
+            total["pairs"] += neuron_map * head_map
+            total["heads"] += head_map
+            total["neurons"] += neuron_map
+        for name, logits in found.items():
+            torch.testing.assert_close(logits[..., text], total[name] / scene.chosen.count)
+
+
+def test_a_bottom_right_sink_takes_its_west_north_and_northwest_neighbours(
+    scene: Scene, factors: Factors
+) -> None:
+    r = official_r(scene, factors).reshape(WINDOWS, ROWS, COLUMNS, factors.n_heads, -1)
+    plain = scene.attention[:, :, 1:].transpose(1, 2)[..., None] * written(scene, factors)
+    plain = plain + factors.output_bias / ((CELLS + 1) * factors.n_heads)
+    plain = plain.reshape(r.shape)
+    expected = (plain[:, 2, 2] + plain[:, 1, 3] + plain[:, 1, 2]) / 3
+    torch.testing.assert_close(r[:, 2, 3], expected)
+
+
+def test_cells_are_embedded_by_all_heads_together(
+    scene: Scene, factors: Factors, query_key: QueryKey
+) -> None:
+    values = head_values(scene.tokens, factors)
+    expected = F.normalize(written(scene, factors).sum(dim=2) + factors.output_bias, dim=-1)
+    torch.testing.assert_close(cell_embeddings(values, factors), expected)
+
+    mixed = torch.zeros_like(values)
+    for head in range(factors.n_heads):
+        for weight, bias in (
+            (query_key.query[head], query_key.query_bias[head]),
+            (query_key.key[head], query_key.key_bias[head]),
+        ):
+            own = torch.einsum("dn,bin->bid", weight, scene.tokens) + bias
+            scores = torch.einsum("bid,bjd->bij", own, own) / factors.d_head**0.5
+            mixed[:, :, head] += scores.softmax(dim=-1) @ values[:, :, head]
+    torch.testing.assert_close(self_self_values(scene.tokens, values, query_key), mixed)
+
+
+def test_a_gain_removes_exactly_what_its_pairs_said(scene: Scene, factors: Factors) -> None:
+    heat = head_heatmaps(read("clean", scene, factors), scene.texts, factors)
+    gain = torch.ones(factors.n_heads, factors.n_neurons, dtype=torch.float64)
+    gain[1] = 0
+    gain[:, 5] *= 0.5
+    ablated = replace(scene.chosen, gain=gain)
+    removed = ChosenPairs(scene.chosen.mask, scene.chosen.count, 1 - gain)
+    for logits in (
+        lambda chosen: pair_logits(scene.activations, heat, chosen),
+        lambda chosen: head_logits(heat, chosen),
+        lambda chosen: neuron_logits(scene.activations, chosen),
+    ):
+        torch.testing.assert_close(logits(ablated) + logits(removed), logits(scene.chosen))
 
 
 def test_the_chosen_pairs_are_the_most_similar() -> None:
     similarity = torch.randn(2, 3, 40)
-    mask = top_pairs(similarity, share=0.1)
+    chosen = choose_pairs(similarity, share=0.1)
+    assert chosen.count == 12
+    assert chosen.mask.sum(dim=(1, 2)).tolist() == [12, 12]
     for text in range(2):
-        assert similarity[text][mask[text]].min() > similarity[text][~mask[text]].max()
+        own = chosen.mask[text]
+        assert similarity[text][own].min() > similarity[text][~own].max()
+    assert torch.equal(chosen.of(slice(1, 2)).mask, chosen.mask[1:])
 
 
 @pytest.mark.parametrize("share", [0.0, 1.5])
 def test_share_out_of_range(share: float) -> None:
     with pytest.raises(ValueError, match="share"):
-        top_pairs(torch.randn(1, 2, 3), share=share)
+        choose_pairs(torch.randn(1, 2, 3), share=share)

@@ -1,0 +1,41 @@
+"""Labels of pixels from logits of cells."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from backend.clip.masks import BACKGROUND, LOGIT_SCALE, label_pixels
+
+
+def test_labels_take_the_largest_upsampled_logit() -> None:
+    logits = torch.randn(3, 4, 5)
+    found = label_pixels(logits, height=37, width=61, floor=0.0)
+    dense = F.interpolate(logits[None], size=(37, 61), mode="bilinear", align_corners=False)[0]
+    best, place = dense.max(dim=0)
+    expected = torch.where(best > 0, place, BACKGROUND).to(torch.uint8)
+    assert torch.equal(found, expected)
+    assert torch.equal(label_pixels(logits, height=37, width=61), place.to(torch.uint8))
+
+
+def test_unsure_pixels_are_background() -> None:
+    logits = torch.randn(3, 4, 5) / LOGIT_SCALE
+    found = label_pixels(logits, height=37, width=61, least_probability=0.6)
+    dense = F.interpolate(logits[None], size=(37, 61), mode="bilinear", align_corners=False)[0]
+    probability, place = (LOGIT_SCALE * dense).softmax(dim=0).max(dim=0)
+    expected = torch.where(probability >= 0.6, place, BACKGROUND).to(torch.uint8)
+    assert 0 < (found == BACKGROUND).float().mean() < 1
+    assert torch.equal(found, expected)
+
+
+def test_masks_of_large_pictures_are_decided_on_fewer_pixels() -> None:
+    logits = torch.randn(2, 6, 9)
+    found = label_pixels(logits, height=2000, width=3000, floor=0.0)
+    small = label_pixels(logits, height=round(2000 * 2048 / 3000), width=2048, floor=0.0)
+    assert found.shape == (2000, 3000)
+    assert found[0, 0] == small[0, 0]
+    assert found[-1, -1] == small[-1, -1]
+    for label in (0, 1, BACKGROUND):
+        share = float((found == label).float().mean())
+        assert share == pytest.approx(float((small == label).float().mean()), abs=2e-3)
