@@ -20,8 +20,10 @@ from backend.store.format import (
     BOTTOM_SHOWN,
     EMBEDDINGS,
     FACTORS,
+    HEADS,
     MANIFEST,
     MAPS,
+    NEURONS,
     STATISTICS,
     THUMBNAILS,
     TOP_SHOWN,
@@ -219,6 +221,7 @@ def write_exemplars(work: Work) -> None:
         axis=-1,
     )
     numbers = [int(number) for number in np.unique(shown) if number >= 0]
+    pictured = sorted({*numbers, *_images_of_units(work)})
     with work.progress.stage("heatmaps", len(numbers)) as advance:
         maps = exemplar_maps(
             job.model,
@@ -230,16 +233,26 @@ def write_exemplars(work: Work) -> None:
             advance=advance,
         )
     work.writer.arrays(MAPS, {"maps": maps.numpy()})
-    with work.progress.stage("thumbnails", len(numbers)) as advance:
+    with work.progress.stage("thumbnails", len(pictured)) as advance:
         arrays = thumbnails(
             job.model,
             job.images,
-            numbers=numbers,
+            numbers=pictured,
             block=block,
             file=work.scratch.folder / "thumbnails",
             advance=advance,
         )
     work.writer.arrays(THUMBNAILS, arrays)
+
+
+def _images_of_units(work: Work) -> set[int]:
+    """Images that the pages of neurons and heads show: thumbnails alone, since no map is theirs."""
+    shown = [
+        work.arrays(file)[f"{end}_images"][:, :places]
+        for file in (NEURONS, HEADS)
+        for end, places in (("top", TOP_SHOWN), ("bottom", BOTTOM_SHOWN))
+    ]
+    return {int(number) for part in shown for number in np.unique(part) if number >= 0}
 
 
 STAGES = (

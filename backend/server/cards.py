@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
+import numpy as np
+from jaxtyping import Float, Int
+
 from backend.server import schemas
 from backend.server.open_store import OpenStore
 from backend.server.urls import Urls
@@ -24,7 +27,7 @@ def pair_summary(opened: OpenStore, urls: Urls, neuron: int, head: int) -> schem
 def pair_fields(opened: OpenStore, urls: Urls, neuron: int, head: int) -> dict[str, Any]:
     """The fields of :class:`~backend.server.schemas.PairSummary`, for those who add to them."""
     name, statistics = opened.store.name, opened.store.statistics
-    top = exemplar_images(opened, urls, neuron, head, "top")[:SUMMARY_THUMBNAILS]
+    top = exemplar_images(opened, urls, neuron, head, "top", SUMMARY_THUMBNAILS)
     return {
         "neuron": neuron,
         "head": head,
@@ -39,13 +42,21 @@ def pair_fields(opened: OpenStore, urls: Urls, neuron: int, head: int) -> dict[s
 
 
 def exemplar_images(
-    opened: OpenStore, urls: Urls, neuron: int, head: int, end: Literal["top", "bottom"]
+    opened: OpenStore,
+    urls: Urls,
+    neuron: int,
+    head: int,
+    end: Literal["top", "bottom"],
+    wanted: int | None = None,
 ) -> list[schemas.ExemplarImage]:
-    """Top or bottom images that are shown, the most extreme first; none without exemplars."""
+    """The first ``wanted``, or all, of the top or bottom images that are shown, most extreme first.
+
+    None without exemplars.
+    """
     store = opened.store
     if store.exemplars is None:
         return []
-    shown = EXEMPLARS_SHOWN[end]
+    shown = EXEMPLARS_SHOWN[end] if wanted is None else wanted
     images = store.statistics[f"{end}_images"][head, neuron, :shown].tolist()
     values = store.statistics[f"{end}_values"][head, neuron, :shown].tolist()
     return [
@@ -63,16 +74,23 @@ def exemplar_images(
 def words_of(
     opened: OpenStore, neuron: int, head: int, wanted: int | None = None
 ) -> list[schemas.Word]:
-    """The first ``wanted`` words, or all, in the order OMP chose them.
+    """The first ``wanted`` words of a pair, or all, in the order OMP chose them."""
+    explanations = opened.store.explanations
+    return weighted_words(
+        opened,
+        explanations["word_ids"][head, neuron, :wanted],
+        explanations["weights"][head, neuron, :wanted],
+    )
 
-    Places that it left empty have id -1.
-    """
-    explanations, vocabulary = opened.store.explanations, opened.store.vocabulary
-    ids = explanations["word_ids"][head, neuron, :wanted].tolist()
-    weights = explanations["weights"][head, neuron, :wanted].tolist()
+
+def weighted_words(
+    opened: OpenStore, ids: Int[np.ndarray, " atom"], weights: Float[np.ndarray, " atom"]
+) -> list[schemas.Word]:
+    """Stored word numbers as words; places that OMP left empty have number -1."""
+    vocabulary = opened.store.vocabulary
     return [
         schemas.Word(word=vocabulary[word], weight=weight)
-        for word, weight in zip(ids, weights, strict=True)
+        for word, weight in zip(ids.tolist(), weights.tolist(), strict=True)
         if word >= 0
     ]
 
@@ -80,3 +98,8 @@ def words_of(
 def finite(value: float) -> float | None:
     """A number as the wire has it: None where it is undefined."""
     return float(value) if math.isfinite(value) else None
+
+
+def as_cosine(value: float) -> float:
+    """Rounding may carry a cosine past 1 by an ulp, which the wire refuses."""
+    return max(-1.0, min(1.0, value))

@@ -6,8 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""A cell of text that begins so is taken for a formula by spreadsheets."""
+from backend.store.cells import harmless
 
 ROWS_AT_ONCE = 1000
 """Lines that are sent together: some 100 KB."""
@@ -36,6 +35,6 @@ def _cell(value: Cell) -> str | int:
         case float():
             return "" if value != value else f"{value:.6g}"
         case str():
-            return f"'{value}" if value.startswith(FORMULA) else value
+            return harmless(value)
         case _:
             return value

@@ -34,6 +34,9 @@ RN50x16, once."""
 WORDS_AT_ONCE = 50
 """Texts whose similarities to all pairs are held at a time: 30 MB for RN50x16."""
 
+LENGTHS_AT_ONCE = 4096
+"""Vocabulary words that are centred at a time to measure them: 13 MB at d_out = 768."""
+
 EXAMPLE_WORDS = 8
 
 FEATURED = 12
@@ -103,6 +106,18 @@ class OpenStore:
             chosen = np.random.default_rng(NULL_SEED).choice(len(words), NULL_WORDS, replace=False)
             words = words[torch.from_numpy(np.sort(chosen))]
         return centre(words, self.text_mean)
+
+    @cached_property
+    def word_lengths(self) -> Float[Tensor, " word"]:
+        """Length of every vocabulary word less the vocabulary's mean; never zero."""
+        words = self.vocabulary_embeddings
+        lengths = torch.cat(
+            [
+                (words[start : start + LENGTHS_AT_ONCE] - self.text_mean).norm(dim=1)
+                for start in range(0, len(words), LENGTHS_AT_ONCE)
+            ]
+        )
+        return lengths.clamp_min(torch.finfo(lengths.dtype).tiny)
 
     @cached_property
     def by_norm(self) -> Int[np.ndarray, " pair"]:

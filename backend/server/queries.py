@@ -23,7 +23,14 @@ from backend.pairs.similarity import (
     pair_similarity,
 )
 from backend.server import schemas
-from backend.server.cards import exemplar_images, finite, pair_fields, pair_summary, words_of
+from backend.server.cards import (
+    as_cosine,
+    exemplar_images,
+    finite,
+    pair_fields,
+    pair_summary,
+    words_of,
+)
 from backend.server.errors import invalid, not_found
 from backend.server.heatmaps import heatmap_png
 from backend.server.live import LiveModels
@@ -72,18 +79,28 @@ class Catalog:
         versions = "\n".join(f"{n} {o.store.data_version}" for n, o in sorted(self._open.items()))
         return hashlib.sha256(versions.encode()).hexdigest()[:12]
 
-    def check_pair(self, name: str, neuron: int, head: int) -> OpenStore:
-        """The store of a pair that exists; 404 with the allowed range."""
+    def check_neuron(self, name: str, neuron: int) -> OpenStore:
+        """The store of a neuron that exists; 404 with the allowed range."""
         opened = self.open_store(name)
         if not 0 <= neuron < opened.n_neurons:
             raise not_found(
                 "neuron", f"{name} has no neuron {neuron}; neurons are 0 to {opened.n_neurons - 1}."
             )
+        return opened
+
+    def check_head(self, name: str, head: int) -> OpenStore:
+        """The store of a head that exists; 404 with the allowed range."""
+        opened = self.open_store(name)
         if not 0 <= head < opened.n_heads:
             raise not_found(
                 "head", f"{name} has no head {head}; heads are 0 to {opened.n_heads - 1}."
             )
         return opened
+
+    def check_pair(self, name: str, neuron: int, head: int) -> OpenStore:
+        """The store of a pair that exists; 404 with the allowed range."""
+        self.check_neuron(name, neuron)
+        return self.check_head(name, head)
 
     def models(self) -> schemas.Models:
         """Every model, in short."""
@@ -176,7 +193,7 @@ class Catalog:
             results=[
                 schemas.SearchResult(
                     **pair_fields(opened, self._urls, neuron, head),
-                    similarity=_cosine(similarity),
+                    similarity=as_cosine(similarity),
                     null_percentile=round(percentile, 2),
                 )
                 for neuron, head, similarity, percentile in found
@@ -233,7 +250,7 @@ class Catalog:
 
     def _nearest(self, opened: OpenStore, neuron: int, head: int) -> list[schemas.NearPair]:
         return [
-            schemas.NearPair(**pair_fields(opened, self._urls, n, h), cosine=_cosine(cosine))
+            schemas.NearPair(**pair_fields(opened, self._urls, n, h), cosine=as_cosine(cosine))
             for n, h, cosine in _neighbours(
                 opened, neuron, head, "direction_ids", "direction_cosine"
             )
@@ -289,7 +306,10 @@ def _cosine_steps(opened: OpenStore, neuron: int, head: int) -> list[schemas.Cos
     nulls = [opened.store.nulls[f"{name}_cosine"].mean(axis=0) for name in ("random", "shuffled")]
     return [
         schemas.CosineStep(
-            words=words, cosine=_cosine(cosine), random=_cosine(random), shuffled=_cosine(shuffled)
+            words=words,
+            cosine=as_cosine(cosine),
+            random=as_cosine(random),
+            shuffled=as_cosine(shuffled),
         )
         for words, cosine, random, shuffled in zip(steps, cosines, *map(list, nulls), strict=True)
     ]
@@ -311,8 +331,3 @@ def _heatmap_scale(store: Store, neuron: int, head: int) -> float | None:
 
 def _image_size(size: int | list[int]) -> int:
     return size if isinstance(size, int) else size[0]
-
-
-def _cosine(value: float) -> float:
-    """Rounding may carry a cosine past 1 by an ulp, which the wire refuses."""
-    return max(-1.0, min(1.0, value))

@@ -70,6 +70,9 @@ class Urls:
         """Leads to any pair."""
         return self._page(model, "random")
 
+    def neuron(self, model: str, neuron: int) -> str:
+        return self._page(model, "neurons", neuron)
+
     def lab(self, model: str, segmentation: str | None = None, **query: object) -> str:
         return self._page(model, "lab", segmentation=segmentation, **query)
 
@@ -101,6 +104,13 @@ class Urls:
 
     def api_pairs_csv(self, model: str, query: Mapping[str, object] | None = None) -> str:
         return self._api("models", model, "pairs.csv", **(query or {}))
+
+    def api_neuron(self, model: str, neuron: int) -> str:
+        return self._api("models", model, "neurons", neuron)
+
+    def api_neuron_csv(self, model: str, neuron: int) -> str:
+        """The neuron's heads as a table."""
+        return self._api("models", model, "neurons", neuron, "heads.csv")
 
     def api_segmentations(self, model: str) -> str:
         return self._api("models", model, "segmentations")

@@ -48,12 +48,17 @@ class Exemplars:
         self._maps = maps["maps"]
         self._top, self._bottom = statistics["top_images"], statistics["bottom_images"]
 
+    def holds(self, image: int) -> bool:
+        """Whether an image has a thumbnail."""
+        if not 0 <= image < len(self._offsets) - 1:
+            return False
+        return bool(self._offsets[image + 1] > self._offsets[image])
+
     def thumbnail(self, image: int) -> bytes | None:
         """WebP file of an image; None for an image that has none."""
-        if not 0 <= image < len(self._offsets) - 1:
+        if not self.holds(image):
             return None
-        start, end = int(self._offsets[image]), int(self._offsets[image + 1])
-        return self._bytes[start:end].tobytes() if end > start else None
+        return self._bytes[int(self._offsets[image]) : int(self._offsets[image + 1])].tobytes()
 
     def heatmap(self, *, head: int, neuron: int, image: int) -> np.ndarray | None:
         """Oriented float32 map ``[row, column]`` of a pair on one of its shown images, or None."""

@@ -17,12 +17,10 @@ from typing import Any
 import numpy as np
 
 from backend.store import Store
+from backend.store.cells import harmless
 from precompute.errors import InputError
 
 CSV, PARQUET = ".csv", ".parquet"
-
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""Characters with which a text cell is run as a formula by spreadsheets; a quote goes before it."""
 
 Columns = dict[str, np.ndarray]
 """Columns of equal length by name; texts are arrays of objects."""
@@ -182,11 +180,6 @@ def _cells(column: np.ndarray) -> list[str]:
         texts[np.isnan(column)] = ""
     cells: list[str] = texts.tolist()
     return cells
-
-
-def harmless(text: str) -> str:
-    """A text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
 def _write_parquet(path: Path, parts: Iterator[Columns]) -> int:

@@ -14,11 +14,11 @@ from safetensors.numpy import load_file
 from typer.testing import CliRunner, Result
 
 from backend.store import StoreError, open_store
+from backend.store.cells import FORMULA_STARTS, harmless
 from backend.store.format import MANIFEST, STATISTICS, VOCABULARY
 from precompute.application import app
 from precompute.errors import InputError
 from precompute.store import export as exporting
-from precompute.store.export import FORMULA_STARTS, harmless
 from precompute.store.integrity import check_integrity
 from tests.store.conftest import write
 

@@ -25,6 +25,7 @@ from backend.server.pages.finder import FinderPage
 from backend.server.pages.home import HomePage
 from backend.server.pages.lab import LabPage
 from backend.server.pages.model import ModelPage
+from backend.server.pages.neuron import NeuronPage
 from backend.server.pages.pair import PairPage
 from backend.server.pages.search import SearchPage
 from backend.server.pages.shared import SharedLinkPage, SharedSegmentationPage
@@ -41,6 +42,7 @@ PAGES = [
     "/demo/pairs",
     "/demo/pairs?words=cat&cosine_min=0.2&sort=cosine&offset=25",
     "/demo/pairs/3/1",
+    "/demo/neurons/3",
     "/demo/lab",
 ]
 HTML = {"Accept": "text/html"}
@@ -50,12 +52,14 @@ VIEWS = [
     SearchPage,
     FinderPage,
     PairPage,
+    NeuronPage,
     LabPage,
     SharedSegmentationPage,
     SharedLinkPage,
     DocsPage,
     ErrorPage,
 ]
+COMPONENTS = ("_pair_card.html", "_figures.html", "_segmentation.html", "_units.html")
 PROVIDED = {"urls", "asset", "visit", "snippets"}
 HOSTILE = "<script>alert(\"x\")</script> & 'quotes'"
 
@@ -419,7 +423,7 @@ def names_used(template: str) -> set[str]:
     tree = environment.parse(source)
     names = meta.find_undeclared_variables(tree) - set(environment.globals) - own_macros(tree)
     for other in meta.find_referenced_templates(tree):
-        if other is not None and not other.startswith(("_pair_card", "_figures", "_segmentation")):
+        if other is not None and not other.startswith(COMPONENTS):
             names |= names_used(other)
     return names
 
@@ -434,7 +438,7 @@ def own_macros(tree: nodes.Template) -> set[str]:
     return imported | {macro.name for macro in tree.find_all(nodes.Macro)}
 
 
-@pytest.mark.parametrize("name", ["_pair_card.html", "_figures.html", "_segmentation.html"])
+@pytest.mark.parametrize("name", COMPONENTS)
 def test_components_see_their_parameters_alone(name: str) -> None:
     environment = rendering.environment()
     tree = environment.parse((FRONTEND / "templates" / name).read_text())

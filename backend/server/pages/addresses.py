@@ -21,6 +21,7 @@ from backend.server.pages.finder import finder_page
 from backend.server.pages.home import home_page
 from backend.server.pages.lab import lab_page
 from backend.server.pages.model import model_page
+from backend.server.pages.neuron import neuron_page
 from backend.server.pages.pair import pair_page
 from backend.server.pages.search import SEARCH_LIMIT, search_page
 from backend.server.services import Services
@@ -103,6 +104,10 @@ ADDRESSES = (
         lambda services, at, query: lab_page(
             services, at["model"], None, query.texts("prompts"), query.flag("background", True)
         ),
+    ),
+    Address(
+        "/{model}/neurons/{neuron:int}",
+        lambda services, at, query: neuron_page(services, at["model"], int(at["neuron"])),
     ),
     Address(
         "/{model}/pairs/{neuron:int}/{head:int}",

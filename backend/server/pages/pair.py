@@ -8,6 +8,7 @@ from typing import ClassVar
 from backend.server import charts, formats, schemas
 from backend.server.charts import CurveChart, HistogramChart, WordBars
 from backend.server.pages.base import Page
+from backend.server.pages.steps import Step, steps_along
 from backend.server.services import Services
 
 WORDS_SHOWN = 12
@@ -15,22 +16,6 @@ WORDS_SHOWN = 12
 
 PROMPTS_FROM_PAIR = 2
 """Words of a pair that the lab begins with."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """A link from a pair to a neighbour on the grid of neurons and heads."""
-
-    axis: str
-    """``head`` or ``neuron``: which of the two changes."""
-    place: int
-    """The neighbour's number on that axis."""
-    back: bool
-    """Whether it leads to a smaller number."""
-    key: str
-    """The keyboard's key, as ``KeyboardEvent.key`` calls it, with ``Shift+`` before it."""
-    url: str | None
-    """``None`` at the edge of the grid."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,17 +79,11 @@ def pair_page(services: Services, name: str, neuron: int, head: int) -> PairPage
 
 
 def _steps(services: Services, detail: schemas.ModelDetail, neuron: int, head: int) -> list[Step]:
-    """Neighbours of a pair; no address beyond the edges of the grid."""
-
-    def step(axis: str, by: int) -> Step:
-        n, h = (neuron + by, head) if axis == "neuron" else (neuron, head + by)
-        inside = 0 <= n < detail.neurons and 0 <= h < detail.heads
-        return Step(
-            axis=axis,
-            place=n if axis == "neuron" else h,
-            back=by < 0,
-            key=("Shift+" if axis == "neuron" else "") + ("ArrowLeft" if by < 0 else "ArrowRight"),
-            url=services.urls.pair(detail.name, n, h) if inside else None,
-        )
-
-    return [step(axis, by) for axis in ("head", "neuron") for by in (-1, 1)]
+    urls, name = services.urls, detail.name
+    heads = steps_along(
+        "head", head, detail.heads, lambda h: urls.pair(name, neuron, h), prefixes=("",)
+    )
+    neurons = steps_along(
+        "neuron", neuron, detail.neurons, lambda n: urls.pair(name, n, head), prefixes=("Shift+",)
+    )
+    return heads + neurons

@@ -19,6 +19,7 @@ from backend.server.pages.finder import finder_page
 from backend.server.pages.home import home_page
 from backend.server.pages.lab import lab_page
 from backend.server.pages.model import model_page
+from backend.server.pages.neuron import neuron_page
 from backend.server.pages.pair import pair_page
 from backend.server.pages.search import SEARCH_LIMIT, search_page
 from backend.server.pages.shared import shared_page
@@ -105,6 +106,12 @@ def random(services: Served, model: str) -> Response:
 def pair(request: Request, services: Served, model: str, neuron: int, head: int) -> Response:
     """The sub-concept page."""
     return render(request, pair_page(services, model, neuron, head))
+
+
+@router.get("/{model}/neurons/{neuron}")
+def neuron(request: Request, services: Served, model: str, neuron: int) -> Response:
+    """A neuron, and what its heads make of it."""
+    return render(request, neuron_page(services, model, neuron))
 
 
 @router.get("/{model}/lab")

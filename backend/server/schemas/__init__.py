@@ -38,3 +38,11 @@ from backend.server.schemas.shares import Share as Share
 from backend.server.schemas.shares import ShareCreated as ShareCreated
 from backend.server.schemas.shares import ShareDelete as ShareDelete
 from backend.server.schemas.shares import ShareRequest as ShareRequest
+from backend.server.schemas.units import DistinctWord as DistinctWord
+from backend.server.schemas.units import NearWord as NearWord
+from backend.server.schemas.units import Neuron as Neuron
+from backend.server.schemas.units import NeuronHead as NeuronHead
+from backend.server.schemas.units import Subconcept as Subconcept
+from backend.server.schemas.units import Unit as Unit
+from backend.server.schemas.units import UnitImage as UnitImage
+from backend.server.schemas.units import WordsReached as WordsReached

@@ -60,7 +60,7 @@ function stepThroughCards(step) {
 
 /** @param {string} key */
 function follow(key) {
-  const link = document.querySelector(`a[data-key="${CSS.escape(key)}"]`);
+  const link = document.querySelector(`a[data-key~="${CSS.escape(key)}"]`);
   if (!(link instanceof HTMLAnchorElement)) return false;
   link.click();
   return true;

@@ -7,9 +7,10 @@ from fastapi import APIRouter
 from backend.server.routes.api.finder import finder
 from backend.server.routes.api.shared import shared
 from backend.server.routes.api.stored import stored
+from backend.server.routes.api.units import units
 from backend.server.routes.api.uploaded import uploaded
 from backend.server.urls import API
 
 router = APIRouter(prefix=API)
-for part in (finder, stored, uploaded, shared):
+for part in (finder, stored, units, uploaded, shared):
     router.include_router(part)

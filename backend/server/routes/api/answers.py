@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable, Sequence
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request, Response
 from fastapi import Path as PathParameter
 
 from backend.server import schemas
+from backend.server.csv_files import Cell, csv_chunks
 from backend.server.errors import ApiError
 from backend.server.middleware import PICTURE_POLICY
 from backend.server.services import Services
@@ -52,6 +53,11 @@ def picture(kind: str, *statuses: int) -> dict[int | str, dict[str, Any]]:
     return {200: {"description": "The picture", "content": content}, **errors(*statuses)}
 
 
+def table(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    content = {"text/csv": {"schema": {"type": "string"}}}
+    return {200: {"description": "The table", "content": content}, **errors(*statuses)}
+
+
 def services_of(request: Request) -> Services:
     """The server's services, for routes."""
     services: Services = request.app.state.services
@@ -75,6 +81,20 @@ def stored_json(body: schemas.Wire, version: str) -> Response:
     """Stored data.  Serialised here, so that the framework does not validate it a second time."""
     return Response(
         body.model_dump_json(), media_type="application/json", headers=stored_headers(version)
+    )
+
+
+def csv_file(
+    name: str, header: Sequence[str], rows: Iterable[Sequence[Cell]], version: str
+) -> Response:
+    """A stored table as an attachment called ``name``.csv."""
+    return Response(
+        "".join(csv_chunks(header, rows)),
+        media_type="text/csv; charset=utf-8",
+        headers={
+            **stored_headers(version),
+            "Content-Disposition": f'attachment; filename="{name}.csv"',
+        },
     )
 
 

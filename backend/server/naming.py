@@ -1,0 +1,84 @@
+"""Words for any direction: the vocabulary's nearest ones, and those that set two directions apart.
+
+Unlike an explanation, which is a sum of words, these are single words, each with its own cosine.
+"""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+
+from backend.server import schemas
+from backend.server.open_store import OpenStore
+
+CANDIDATES = 64
+"""A direction is told apart from another by one of its own nearest words: a word far from both says
+nothing of it, however much further it is from the other."""
+
+
+def word_similarities(
+    opened: OpenStore, directions: Float[Tensor, "direction d_out"]
+) -> Float[Tensor, "direction word"]:
+    """cos(unit(word - mean), direction) of unit directions with the whole vocabulary, in [-1, 1].
+
+    30,000 words of 768 numbers are read once for all directions, some 10 ms.
+    """
+    products = (
+        directions @ opened.vocabulary_embeddings.T - (directions @ opened.text_mean)[:, None]
+    )
+    return (products / opened.word_lengths).clamp(-1, 1)
+
+
+def nearest_words(
+    opened: OpenStore, similarity: Float[Tensor, " word"], *, wanted: int
+) -> list[schemas.NearWord]:
+    """The words with the largest similarity, of which no two share a part ("red fox", "red owl").
+
+    ``similarity`` is a row of :func:`word_similarities`.
+    """
+    near = similarity.topk(min(CANDIDATES, len(similarity)))
+    words = [opened.store.vocabulary[place] for place in near.indices.tolist()]
+    return [
+        schemas.NearWord(word=words[place], similarity=float(near.values[place]))
+        for place in _without_repeats(words)[:wanted]
+    ]
+
+
+def distinct_words(
+    opened: OpenStore,
+    own: Float[Tensor, " word"],
+    other: Float[Tensor, " word"],
+    *,
+    wanted: int,
+) -> list[schemas.DistinctWord]:
+    """What a direction has that another has not: the largest similarity less that of the other.
+
+    Both are rows of :func:`word_similarities`.  Chosen among the CANDIDATES words nearest to the
+    first direction; a word must be nearer to it than to the other, and no two share a part.
+    """
+    near = own.topk(min(CANDIDATES, len(own)))
+    gain = near.values - other[near.indices]
+    order = gain.argsort(descending=True, stable=True)
+    order = order[(gain[order] > 0) & (near.values[order] > 0)]
+    words = [opened.store.vocabulary[place] for place in near.indices[order].tolist()]
+    chosen = order[_without_repeats(words)[:wanted]].tolist()
+    return [
+        schemas.DistinctWord(
+            word=opened.store.vocabulary[int(near.indices[place])],
+            similarity=float(near.values[place]),
+            gain=float(gain[place]),
+        )
+        for place in chosen
+    ]
+
+
+def _without_repeats(words: list[str]) -> list[int]:
+    """Places of the words of which no part stands in one before."""
+    kept: list[int] = []
+    seen: set[str] = set()
+    for place, word in enumerate(words):
+        parts = set(word.casefold().split())
+        if not parts & seen:
+            seen |= parts
+            kept.append(place)
+    return kept

@@ -1,0 +1,68 @@
+"""One neuron, and the sub-concepts that its heads make of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from backend.server import charts, formats, schemas
+from backend.server.charts import WordBars
+from backend.server.pages.base import Page
+from backend.server.pages.steps import Step, steps_along
+from backend.server.services import Services
+from backend.server.units import neuron_unit
+
+WORDS_SHOWN = 12
+"""Words of a unit's explanation before the reader asks for all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeuronPage(Page):
+    """A neuron's own concept, and its sub-concepts as a tree."""
+
+    template: ClassVar[str] = "neuron.html"
+    parts: ClassVar[tuple[str, ...]] = (
+        "top",
+        "figures",
+        "words",
+        "subconcepts",
+        "heads",
+        "bottom",
+    )
+
+    neuron: schemas.Neuron
+    """The neuron itself, as its JSON twin gives it."""
+    by_head: dict[int, schemas.NeuronHead]
+    """What each head makes of it, by the head's number."""
+    bars: WordBars
+    """All words, on one scale."""
+    words_shown: int
+    """How many words stand before "all words"."""
+    steps: list[Step]
+    """Previous and next neuron."""
+
+
+def neuron_page(services: Services, name: str, number: int) -> NeuronPage:
+    opened = services.catalog.check_neuron(name, number)
+    neuron = neuron_unit(opened, services.urls, number)
+    words = formats.first_words(neuron.explanation)
+    return NeuronPage(
+        title=f"{words or 'Neuron'} (neuron {number})",
+        description=f"Neuron {number} of {name}: {words}. Its {len(neuron.heads)} heads make "
+        f"{len(neuron.subconcepts)} sub-concepts of it.",
+        json_url=services.urls.api_neuron(name, number),
+        image_url=neuron.top_images[0].url if neuron.top_images else None,
+        view_url=neuron.url,
+        model=services.catalog.model(name),
+        neuron=neuron,
+        by_head={each.head: each for each in neuron.heads},
+        bars=charts.word_bars(neuron.explanation),
+        words_shown=WORDS_SHOWN,
+        steps=steps_along(
+            "neuron",
+            number,
+            opened.n_neurons,
+            lambda n: services.urls.neuron(name, n),
+            prefixes=("", "Shift+"),
+        ),
+    )

@@ -1,0 +1,104 @@
+"""Neurons and heads as units."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from backend.server.schemas.base import Wire
+from backend.server.schemas.pairs import PairSummary, Thumbnail, Word
+
+
+class UnitImage(Wire):
+    image: int = Field(ge=0, description="number of the image in the data set")
+    value: float = Field(description="part of the unit's contribution along its direction")
+    url: str = Field(description="thumbnail")
+
+
+class WordsReached(Wire):
+    words: int
+    cosine: float = Field(ge=-1, le=1)
+
+
+class NearWord(Wire):
+    word: str
+    similarity: float = Field(ge=-1, le=1, description="cosine with the direction")
+
+
+class DistinctWord(NearWord):
+    """A word that is nearer to one direction than to another."""
+
+    gain: float = Field(ge=0, le=2, description="that cosine less the cosine with the other")
+
+
+class Unit(Wire):
+    """What neurons and heads have in common; measured on up to 1,000 images of the data set."""
+
+    model: str
+    norm: float = Field(
+        description="mean length of the centred contribution over the 50 images with the longest"
+    )
+    norm_percentile: float = Field(ge=0, le=100, description="among units of the same kind")
+    mean: float = Field(description="mean value")
+    monosemanticity: float | None = Field(
+        description="1 - spread of the ten top images' embeddings over that of all, 0 to 1"
+    )
+    variance_shares: list[float] = Field(
+        description="share of the four principal components in the 50 longest contributions, "
+        "largest first"
+    )
+    explanation: list[Word] = Field(
+        description="words of the first component, in the order OMP chose them"
+    )
+    cosine: float = Field(ge=-1, le=1, description="cosine reached with all words")
+    cosine_by_words: list[WordsReached]
+    top_images: list[UnitImage]
+    bottom_images: list[UnitImage]
+    data_version: str
+    url: str
+
+
+class Subconcept(Wire):
+    """Pairs of a neuron that point the same way and share top images."""
+
+    heads: list[int] = Field(description="its pairs' heads, strongest first")
+    share: float = Field(ge=0, le=1, description="its pairs' part of the sum of the neuron's norms")
+    cosine: float = Field(
+        ge=-1, le=1, description="cosine of its mean direction with that of the neuron"
+    )
+    distinct: list[DistinctWord] = Field(
+        description="words near its mean direction that are further from the neuron's"
+    )
+    nearest: list[NearWord] = Field(description="words nearest to its mean direction")
+    thumbnails: list[Thumbnail] = Field(
+        description="images that stand highest among its pairs' top images"
+    )
+
+
+class NeuronHead(PairSummary):
+    """What one head makes of a neuron."""
+
+    share: float = Field(ge=0, le=1, description="the pair's part of the sum of the neuron's norms")
+    cosine: float = Field(
+        ge=-1, le=1, description="cosine of its direction with the neuron's mean direction"
+    )
+    monosemanticity: float | None
+    held_out: float | None
+    strength: float = Field(
+        ge=0, description="of the split: share * (1 - cosine) * monosemanticity"
+    )
+    subconcept: int | None = Field(description="place in `subconcepts`; null for a silent pair")
+
+
+class Neuron(Unit):
+    neuron: int
+    held_out: float | None = Field(
+        ge=-1, le=1, description="as of a pair; null where it is undefined"
+    )
+    mean_cosine: float = Field(
+        ge=-1,
+        le=1,
+        description="cosine of the first component with the norm-weighted mean of the pairs' "
+        "directions",
+    )
+    subconcepts: list[Subconcept] = Field(description="the largest share first")
+    heads: list[NeuronHead] = Field(description="every head, the largest share first")
