@@ -7,11 +7,13 @@ export class ApiProblem extends Error {
    * @param {string} message
    * @param {number} status 0 when the server was not reached
    * @param {string} [requestId]
+   * @param {number | null} [retryAfter] seconds after which it is worth trying again
    */
-  constructor(message, status, requestId) {
+  constructor(message, status, requestId, retryAfter = null) {
     super(message);
     this.status = status;
     this.requestId = requestId;
+    this.retryAfter = retryAfter;
   }
 }
 
@@ -50,9 +52,8 @@ async function problem(response) {
   } catch {
     // Not our error body, for example from a proxy in between.
   }
-  const wait = response.headers.get("Retry-After");
-  if (response.status === 503 && wait) message += ` Try again in ${wait} s.`;
-  return new ApiProblem(message, response.status, requestId);
+  const wait = Number.parseInt(response.headers.get("Retry-After") ?? "", 10);
+  return new ApiProblem(message, response.status, requestId, Number.isNaN(wait) ? null : wait);
 }
 
 /**

@@ -1,5 +1,5 @@
 // @ts-check
-/** A list of short texts that grows by Enter or comma and shrinks by Backspace or a button. */
+/** A list of short texts: grows by Enter or comma, changes by pressing one, shrinks by Backspace. */
 
 import { announce } from "./announce.js";
 
@@ -7,6 +7,7 @@ export class Chips {
   /**
    * @param {HTMLElement} root
    * @param {{most: number, longest: number, onChange: () => void, onRefused: (why: string) => void}} options
+   *   `onChange` is called after the values have changed
    */
   constructor(root, options) {
     this.options = options;
@@ -14,17 +15,26 @@ export class Chips {
     this.input = /** @type {HTMLInputElement} */ (root.querySelector("[data-chip-input]"));
     /** @type {string[]} */
     this.values = [];
-    const given = [...this.list.querySelectorAll("[data-prompt]")].map(
-      (chip) => /** @type {HTMLElement} */ (chip).dataset.prompt ?? "",
+    this.set(
+      [...this.list.querySelectorAll("[data-prompt]")].map(
+        (chip) => /** @type {HTMLElement} */ (chip).dataset.prompt ?? "",
+      ),
     );
-    this.list.replaceChildren();
-    given.forEach((text) => this.#append(text));
     this.input.addEventListener("keydown", (event) => this.#press(event));
     this.input.addEventListener("paste", (event) => this.#paste(event));
     this.input.addEventListener("input", () => this.#splitAtCommas());
     root.addEventListener("click", (event) => {
       if (event.target === root || event.target === this.list) this.input.focus();
     });
+  }
+
+  /**
+   * Show these texts instead, without asking or telling anybody.
+   * @param {string[]} values
+   */
+  set(values) {
+    this.values = [...values];
+    this.list.replaceChildren(...this.values.map((text) => this.#chip(text)));
   }
 
   /** Take what is typed but not yet entered. */
@@ -41,25 +51,31 @@ export class Chips {
    */
   add(text) {
     let taken = true;
-    if (text.trim() !== "") this.options.onChange();
+    const before = this.values.length;
     for (const part of text.split(/[,\n]/)) {
-      const prompt = part.trim().replace(/\s+/g, " ");
+      const prompt = folded(part);
       if (prompt === "") continue;
       const why = this.#objection(prompt);
       if (why === null) {
-        this.#append(prompt);
+        this.values.push(prompt);
+        this.list.append(this.#chip(prompt));
         announce(`Added ${prompt}`);
       } else this.options.onRefused(why);
       taken &&= why === null;
     }
+    if (this.values.length > before) this.options.onChange();
     return taken;
   }
 
-  /** @param {string} prompt */
-  #objection(prompt) {
-    if (this.values.some((value) => value.toLowerCase() === prompt.toLowerCase()))
+  /**
+   * @param {string} prompt
+   * @param {string} [instead] the one that it would replace
+   */
+  #objection(prompt, instead) {
+    const others = this.values.filter((value) => value !== instead);
+    if (others.some((value) => value.toLowerCase() === prompt.toLowerCase()))
       return `“${prompt}” is there already.`;
-    if (this.values.length >= this.options.most)
+    if (others.length >= this.options.most)
       return `At most ${this.options.most} prompts are taken.`;
     if (prompt.length > this.options.longest)
       return `A prompt may have at most ${this.options.longest} characters.`;
@@ -67,20 +83,79 @@ export class Chips {
   }
 
   /** @param {string} text */
-  #append(text) {
+  #chip(text) {
     const chip = document.createElement("li");
+    const edit = document.createElement("button");
     const remove = document.createElement("button");
     chip.className = "chip";
-    chip.append(text, remove);
-    remove.type = "button";
+    chip.append(edit, remove);
+    edit.type = remove.type = "button";
+    edit.className = "chip__text";
+    edit.textContent = text;
+    edit.title = "Change this word";
+    edit.addEventListener("click", () => this.#edit(text, chip));
     remove.textContent = "×";
     remove.setAttribute("aria-label", `Remove ${text}`);
     remove.addEventListener("click", () => {
       this.#remove(text, chip);
       this.input.focus();
     });
-    this.values.push(text);
-    this.list.append(chip);
+    return chip;
+  }
+
+  /**
+   * Put a field in the chip's place: Enter or leaving it takes the new text, Escape the old one.
+   * @param {string} text
+   * @param {HTMLElement} chip
+   */
+  #edit(text, chip) {
+    const field = document.createElement("input");
+    field.value = text;
+    field.maxLength = this.options.longest;
+    field.size = Math.max(4, text.length);
+    field.setAttribute("aria-label", `Change ${text}`);
+    field.className = "chip__field";
+    chip.replaceChildren(field);
+    field.focus();
+    field.select();
+    let over = false;
+    const finish = (/** @type {string} */ wanted, /** @type {boolean} */ stay) => {
+      if (over) return;
+      over = true;
+      const shown = this.#exchange(text, folded(wanted), chip);
+      if (stay) (shown?.querySelector("button") ?? this.input).focus();
+    };
+    field.addEventListener("blur", () => finish(field.value, false));
+    field.addEventListener("keydown", (event) => {
+      if (event.isComposing) return;
+      if (event.key === "Enter") event.preventDefault();
+      if (event.key === "Enter") finish(field.value, true);
+      if (event.key === "Escape") finish(text, true);
+    });
+  }
+
+  /**
+   * @param {string} text
+   * @param {string} wanted nothing removes the chip
+   * @param {HTMLElement} chip
+   * @returns {HTMLElement | null} the chip that stands there now
+   */
+  #exchange(text, wanted, chip) {
+    if (wanted === "") {
+      this.#remove(text, chip);
+      return null;
+    }
+    const why = this.#objection(wanted, text);
+    const taken = why === null ? wanted : text;
+    const fresh = this.#chip(taken);
+    chip.replaceWith(fresh);
+    if (why !== null) this.options.onRefused(why);
+    if (taken !== text) {
+      this.values = this.values.map((value) => (value === text ? taken : value));
+      announce(`Changed to ${taken}`);
+      this.options.onChange();
+    }
+    return fresh;
   }
 
   /**
@@ -119,4 +194,9 @@ export class Chips {
     if (!this.input.value.includes(",")) return;
     this.commit();
   }
+}
+
+/** @param {string} text */
+function folded(text) {
+  return text.trim().replace(/\s+/g, " ");
 }

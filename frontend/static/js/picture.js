@@ -2,28 +2,27 @@
 /** Choosing a picture: by file dialog, drop, paste, or one of the samples. */
 
 import { announce } from "./announce.js";
+import { fit } from "./lab/stage.js";
 
 export class Picture {
   /**
-   * @param {HTMLFormElement} form
-   * @param {{onChange: () => void, onProblem: (error: unknown) => void}} options
+   * @param {HTMLElement} root
+   * @param {{stage: HTMLElement, onChange: () => void, onProblem: (error: unknown) => void}} options
+   *   `stage` is where a picture that has no result yet is shown
    */
-  constructor(form, options) {
-    this.form = form;
+  constructor(root, options) {
+    this.root = root;
     this.options = options;
     /** @type {Blob | null} */
     this.blob = null;
     this.name = "";
-    this.drop = /** @type {HTMLElement} */ (form.querySelector("[data-drop]"));
-    this.preview = /** @type {HTMLImageElement} */ (form.querySelector("[data-preview]"));
-    this.label = /** @type {HTMLElement} */ (form.querySelector("[data-file-name]"));
-    this.file = /** @type {HTMLInputElement} */ (form.querySelector("[data-file]"));
+    this.drop = /** @type {HTMLElement} */ (root.querySelector("[data-drop]"));
+    this.label = /** @type {HTMLElement} */ (root.querySelector("[data-file-name]"));
+    this.file = /** @type {HTMLInputElement} */ (root.querySelector("[data-file]"));
     this.file.addEventListener("change", () => {
       const chosen = this.file.files?.[0];
       if (chosen) this.take(chosen, chosen.name);
     });
-    // The server judges what a picture is; one that this browser cannot show is only not previewed.
-    this.preview.addEventListener("error", () => (this.preview.hidden = true));
     this.#wireDrop();
     document.addEventListener("paste", (event) => {
       const pasted = [...(event.clipboardData?.files ?? [])].find((file) =>
@@ -31,7 +30,7 @@ export class Picture {
       );
       if (pasted) this.take(pasted, "pasted picture");
     });
-    for (const sample of form.querySelectorAll("[data-sample]"))
+    for (const sample of root.querySelectorAll("[data-sample]"))
       sample.addEventListener("click", () => void this.#takeSample(sample));
   }
 
@@ -40,17 +39,52 @@ export class Picture {
    * @param {string} name
    */
   take(blob, name) {
-    if (this.preview.src.startsWith("blob:")) URL.revokeObjectURL(this.preview.src);
     this.blob = blob;
     this.name = name;
-    this.preview.src = URL.createObjectURL(blob);
-    this.preview.hidden = false;
+    this.#show(blob);
     this.drop.classList.add("drop--filled");
     this.label.textContent = name;
-    for (const sample of this.form.querySelectorAll("[data-sample]"))
+    for (const sample of this.root.querySelectorAll("[data-sample]"))
       sample.setAttribute("aria-pressed", String(sample.getAttribute("data-sample-name") === name));
     announce(`Picture: ${name}`);
     this.options.onChange();
+  }
+
+  /** The picture is the shown result's own again. */
+  forget() {
+    this.blob = null;
+    this.label.textContent = "";
+    for (const sample of this.root.querySelectorAll("[data-sample]"))
+      sample.setAttribute("aria-pressed", "false");
+  }
+
+  /**
+   * Read the picture of a result that was opened by its address.
+   * @param {string} url
+   */
+  async borrow(url) {
+    const response = await fetch(url);
+    if (!response.ok) throw new Error("This picture could not be read.");
+    this.blob = await response.blob();
+  }
+
+  /** @param {Blob} blob */
+  #show(blob) {
+    const figure = document.createElement("figure");
+    const layers = document.createElement("div");
+    const image = new Image();
+    figure.className = "stage";
+    layers.className = "stage__layers";
+    image.alt = "Your picture";
+    image.src = URL.createObjectURL(blob);
+    // The server judges what a picture is; one that this browser cannot show is only not shown.
+    image.addEventListener("error", () => (figure.hidden = true));
+    for (const kind of ["load", "error"])
+      image.addEventListener(kind, () => URL.revokeObjectURL(image.src));
+    layers.append(image);
+    figure.append(layers);
+    fit(layers);
+    this.options.stage.replaceChildren(figure);
   }
 
   /**
