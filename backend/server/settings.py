@@ -27,7 +27,7 @@ MAX_STORED_BYTES = 2 * 1024**3
 """All uploads and shared results together, so that nobody uses the server to host images."""
 
 MAX_SHARES = 100_000
-"""Rows of the share database: about 100 MB with the longest titles and notes."""
+"""Rows of the share database: about 1 GB with the longest addresses, titles and notes."""
 
 QUEUE_BOUND = 16
 """Requests that may wait for the device.  At a second each on a CPU the last one waits 16 s; more

@@ -19,6 +19,7 @@ from backend.server.errors import ApiError, invalid, not_found
 from backend.server.queries import Catalog
 from backend.server.segmentations import Segmentations
 from backend.server.settings import Settings
+from backend.server.text import clean_writing
 from backend.server.urls import Urls
 
 ID_BYTES = 16
@@ -166,8 +167,8 @@ class Shares:
             segmentation=segmentation,
             view=view,
             model=model,
-            title=_writing(request.title),
-            note=_writing(request.note),
+            title=clean_writing(request.title),
+            note=clean_writing(request.note),
             data_version=version,
             created=datetime.now(UTC).isoformat(),
         )
@@ -263,9 +264,3 @@ def _lab_result(view: str | None) -> str | None:
 def _hash(token: str) -> bytes:
     # The token has 192 random bits, so a plain hash needs no salt and no stretching.
     return hashlib.sha256(token.encode("utf-8", "replace")).digest()
-
-
-def _writing(text: str) -> str:
-    """A title or note as it is kept: line ends unified, other control characters dropped."""
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").strip()
-    return "".join(c for c in lines if c in "\n\t" or (c >= " " and c != "\x7f"))

@@ -23,3 +23,9 @@ def check_text(what: str, name: str, text: str, longest: int) -> str:
     if any(unicodedata.category(character) in CONTROL for character in folded):
         raise invalid(what, f"{name} must not contain control characters.")
     return folded
+
+
+def clean_writing(text: str) -> str:
+    """A title or note as it is kept: line ends unified, other control characters dropped."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").strip()
+    return "".join(c for c in lines if c in "\n\t" or (c >= " " and c != "\x7f"))

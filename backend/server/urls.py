@@ -73,6 +73,9 @@ class Urls:
     def neuron(self, model: str, neuron: int) -> str:
         return self._page(model, "neurons", neuron)
 
+    def collection(self, model: str, **query: object) -> str:
+        return self._page(model, "collection", **query)
+
     def lab(self, model: str, segmentation: str | None = None, **query: object) -> str:
         return self._page(model, "lab", segmentation=segmentation, **query)
 
@@ -111,6 +114,10 @@ class Urls:
     def api_neuron_csv(self, model: str, neuron: int) -> str:
         """The neuron's heads as a table."""
         return self._api("models", model, "neurons", neuron, "heads.csv")
+
+    def api_collection(self, model: str, file: str | None = None) -> str:
+        """The list as JSON, or as a file of that kind (``json`` or ``csv``)."""
+        return self._api("models", model, f"collection.{file}" if file else "collection")
 
     def api_segmentations(self, model: str) -> str:
         return self._api("models", model, "segmentations")
@@ -156,4 +163,4 @@ def with_query(address: str, **query: object) -> str:
     given = {key: value for key, value in query.items() if value is not None}
     if not given:
         return address
-    return f"{address}{'&' if '?' in address else '?'}{urlencode(given, doseq=True)}"
+    return f"{address}{'&' if '?' in address else '?'}{urlencode(given, doseq=True, safe=',')}"

@@ -19,6 +19,7 @@ from backend.server import formats, rendering
 from backend.server.assets import CACHE_FOREVER, CONTENT_TYPES, FRONTEND, Assets
 from backend.server.charts import curve_chart, histogram_chart, nice_ticks, word_bars
 from backend.server.pages.base import Page
+from backend.server.pages.collection import CollectionPage
 from backend.server.pages.docs import DocsPage
 from backend.server.pages.error import ErrorPage
 from backend.server.pages.finder import FinderPage
@@ -43,6 +44,7 @@ PAGES = [
     "/demo/pairs?words=cat&cosine_min=0.2&sort=cosine&offset=25",
     "/demo/pairs/3/1",
     "/demo/neurons/3",
+    "/demo/collection?pairs=3.1,7.4&title=T&note=n",
     "/demo/lab",
 ]
 HTML = {"Accept": "text/html"}
@@ -53,6 +55,7 @@ VIEWS = [
     FinderPage,
     PairPage,
     NeuronPage,
+    CollectionPage,
     LabPage,
     SharedSegmentationPage,
     SharedLinkPage,

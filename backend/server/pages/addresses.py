@@ -14,8 +14,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from pydantic import ValidationError
 
 from backend.server import schemas
+from backend.server.collected import wanted_list
 from backend.server.errors import invalid
 from backend.server.pages.base import Page
+from backend.server.pages.collection import collection_page
 from backend.server.pages.docs import docs_page
 from backend.server.pages.finder import finder_page
 from backend.server.pages.home import home_page
@@ -31,7 +33,8 @@ class Query:
     """The query string of an address, read leniently: what cannot be used is left out."""
 
     def __init__(self, query: str) -> None:
-        self._values = parse_qs(query)
+        # Empty values hold the places of a list.
+        self._values = parse_qs(query, keep_blank_values=True)
 
     def text(self, name: str, default: str = "") -> str:
         """The first value of a name."""
@@ -98,6 +101,16 @@ ADDRESSES = (
     Address(
         "/{model}/pairs",
         lambda services, at, query: finder_page(services, at["model"], _finder_query(query)),
+    ),
+    Address(
+        "/{model}/collection",
+        lambda services, at, query: collection_page(
+            services,
+            at["model"],
+            wanted_list(
+                query.texts("pairs"), query.texts("note"), query.text("title"), query.text("about")
+            ),
+        ),
     ),
     Address(
         "/{model}/lab",

@@ -14,6 +14,9 @@ from fastapi import APIRouter, Depends, File, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from backend.server import schemas
+from backend.server.collected import collection as collection_of
+from backend.server.collected import read_file, wanted_list
+from backend.server.pages.collection import collection_page
 from backend.server.pages.docs import docs_page
 from backend.server.pages.finder import finder_page
 from backend.server.pages.home import home_page
@@ -112,6 +115,28 @@ def pair(request: Request, services: Served, model: str, neuron: int, head: int)
 def neuron(request: Request, services: Served, model: str, neuron: int) -> Response:
     """A neuron, and what its heads make of it."""
     return render(request, neuron_page(services, model, neuron))
+
+
+@router.get("/{model}/collection")
+def collection(
+    request: Request,
+    services: Served,
+    model: str,
+    pairs: Annotated[list[str] | None, Query()] = None,
+    note: Annotated[list[str] | None, Query()] = None,
+    title: str = "",
+    about: str = "",
+) -> Response:
+    """The list of pairs that the address holds, and the form that changes it."""
+    wanted = wanted_list(pairs or [], note or [], title, about)
+    return render(request, collection_page(services, model, wanted))
+
+
+@router.post("/{model}/collection")
+def read_collection(services: Served, model: str, file: Annotated[bytes, File()]) -> Response:
+    """Read in a collection that was saved as JSON, and lead to its address."""
+    told = collection_of(services.catalog, services.urls, model, read_file(file))
+    return RedirectResponse(told.url, status_code=303)
 
 
 @router.get("/{model}/lab")

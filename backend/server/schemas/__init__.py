@@ -8,6 +8,14 @@ All addresses are root-relative.  All numbers of a pair are *oriented*: ``value`
 from backend.server.schemas.base import ErrorBody as ErrorBody
 from backend.server.schemas.base import ErrorDetail as ErrorDetail
 from backend.server.schemas.base import Wire as Wire
+from backend.server.schemas.collections import MAX_COLLECTED as MAX_COLLECTED
+from backend.server.schemas.collections import (
+    MAX_ENTRY_NOTE_CHARACTERS as MAX_ENTRY_NOTE_CHARACTERS,
+)
+from backend.server.schemas.collections import CollectedPair as CollectedPair
+from backend.server.schemas.collections import Collection as Collection
+from backend.server.schemas.collections import CollectionEntry as CollectionEntry
+from backend.server.schemas.collections import CollectionFile as CollectionFile
 from backend.server.schemas.finder import FinderQuery as FinderQuery
 from backend.server.schemas.finder import FoundPair as FoundPair
 from backend.server.schemas.finder import FoundPairs as FoundPairs
@@ -34,6 +42,7 @@ from backend.server.schemas.segmentations import Segmentation as Segmentation
 from backend.server.schemas.segmentations import SegmentationClass as SegmentationClass
 from backend.server.schemas.shares import MAX_NOTE_CHARACTERS as MAX_NOTE_CHARACTERS
 from backend.server.schemas.shares import MAX_TITLE_CHARACTERS as MAX_TITLE_CHARACTERS
+from backend.server.schemas.shares import MAX_VIEW_CHARACTERS as MAX_VIEW_CHARACTERS
 from backend.server.schemas.shares import Share as Share
 from backend.server.schemas.shares import ShareCreated as ShareCreated
 from backend.server.schemas.shares import ShareDelete as ShareDelete

@@ -14,6 +14,10 @@ MAX_TITLE_CHARACTERS = 200
 
 MAX_NOTE_CHARACTERS = 2000
 
+MAX_VIEW_CHARACTERS = 8000
+"""An address that can be passed on: proxies and mail programs cut longer ones.  Collections have
+the longest."""
+
 Text = Annotated[str, Field(max_length=MAX_TITLE_CHARACTERS)]
 
 
@@ -21,7 +25,9 @@ class ShareRequest(Wire):
     """Exactly one of ``segmentation`` and ``view`` is given."""
 
     segmentation: str | None = None
-    view: str | None = Field(default=None, max_length=2000, description="root-relative page")
+    view: str | None = Field(
+        default=None, max_length=MAX_VIEW_CHARACTERS, description="root-relative page"
+    )
     title: Text = ""
     note: Annotated[str, Field(max_length=MAX_NOTE_CHARACTERS)] = ""
 

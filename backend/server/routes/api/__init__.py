@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from backend.server.routes.api.collected import collected
 from backend.server.routes.api.finder import finder
 from backend.server.routes.api.shared import shared
 from backend.server.routes.api.stored import stored
@@ -12,5 +13,5 @@ from backend.server.routes.api.uploaded import uploaded
 from backend.server.urls import API
 
 router = APIRouter(prefix=API)
-for part in (finder, stored, units, uploaded, shared):
+for part in (finder, stored, units, uploaded, collected, shared):
     router.include_router(part)

@@ -111,6 +111,11 @@ def stored_headers(version: str) -> dict[str, str]:
     return {"ETag": _etag(version), "Cache-Control": REVALIDATE}
 
 
+def attachment(name: str) -> dict[str, str]:
+    """Headers of a file that is saved and not shown; ``name`` needs no quoting."""
+    return {"Content-Disposition": f'attachment; filename="{name}"'}
+
+
 def _etag(version: str) -> str:
     # Weak: compression changes the bytes, not what they say.
     return f'W/"{version}"'

@@ -13,6 +13,7 @@ from backend.server.finder import CSV_HEADER, csv_rows, find_pairs
 from backend.server.routes.api.answers import (
     Model,
     Served,
+    attachment,
     errors,
     stored_headers,
     stored_json,
@@ -54,9 +55,7 @@ def get_pairs(request: Request, services: Served, model: Model, asked: Asked) ->
 def get_pairs_csv(request: Request, services: Served, model: Model, asked: Asked) -> Response:
     opened = services.catalog.check_pair(model, asked.neuron or 0, asked.head or 0)
     version = opened.store.data_version
-    headers = stored_headers(version) | {
-        "Content-Disposition": f'attachment; filename="{opened.store.name}-pairs.csv"'
-    }
+    headers = stored_headers(version) | attachment(f"{opened.store.name}-pairs.csv")
     return unchanged(request, version) or StreamingResponse(
         csv_chunks(CSV_HEADER, csv_rows(opened, asked)),
         media_type="text/csv; charset=utf-8",

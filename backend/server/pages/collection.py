@@ -1,0 +1,59 @@
+"""A collection: a list of pairs that somebody made, held by its address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from backend.server import schemas
+from backend.server.collected import Wanted, collection
+from backend.server.pages.base import Page, picture_of
+from backend.server.services import Services
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectionPage(Page):
+    """Pairs with a title and notes, and the form that changes them."""
+
+    template: ClassVar[str] = "collection.html"
+
+    collection: schemas.Collection
+    """The list, as its JSON twin gives it."""
+    file_url: str
+    """The list as a file that can be read in again."""
+    table_url: str
+    """The list as a table for spreadsheets."""
+    most_pairs: int
+    """More are refused."""
+    most_title: int
+    """Characters of the title."""
+    most_about: int
+    """Characters of what is written of the whole."""
+    most_note: int
+    """Characters of a note."""
+
+
+def collection_page(services: Services, name: str, wanted: Wanted) -> CollectionPage:
+    urls = services.urls
+    told = collection(services.catalog, urls, name, wanted)
+    query = told.url.partition("?")[2]
+    number = len(told.entries)
+    return CollectionPage(
+        title=told.title or (f"{number} pairs of {name}" if number else f"Collection of {name}"),
+        description=told.about or f"A list of neuron-head pairs of {name}.",
+        json_url=_with(urls.api_collection(name), query),
+        image_url=picture_of(told.entries),
+        view_url=told.url,
+        model=services.catalog.model(name),
+        collection=told,
+        file_url=_with(urls.api_collection(name, "json"), query),
+        table_url=_with(urls.api_collection(name, "csv"), query),
+        most_pairs=schemas.MAX_COLLECTED,
+        most_title=schemas.MAX_TITLE_CHARACTERS,
+        most_about=schemas.MAX_NOTE_CHARACTERS,
+        most_note=schemas.MAX_ENTRY_NOTE_CHARACTERS,
+    )
+
+
+def _with(address: str, query: str) -> str:
+    return f"{address}?{query}" if query else address

@@ -1,0 +1,95 @@
+"""Collections: the list that an address holds, as JSON and as files."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from backend.server import schemas
+from backend.server.collected import Wanted, as_csv, collection, wanted_list
+from backend.server.routes.api.answers import (
+    Model,
+    Served,
+    attachment,
+    errors,
+    stored_headers,
+    stored_json,
+    unchanged,
+)
+
+collected = APIRouter(tags=["collections"])
+
+
+def _wanted(
+    pairs: Annotated[
+        list[str] | None,
+        Query(
+            description=f"neuron.head, separated by commas; at most {schemas.MAX_COLLECTED}",
+            examples=[["3.1,7.4"]],
+        ),
+    ] = None,
+    note: Annotated[
+        list[str] | None,
+        Query(
+            description="one for each pair, in their order, each at most "
+            f"{schemas.MAX_ENTRY_NOTE_CHARACTERS} characters; may end early"
+        ),
+    ] = None,
+    title: Annotated[str, Query(max_length=schemas.MAX_TITLE_CHARACTERS)] = "",
+    about: Annotated[str, Query(max_length=schemas.MAX_NOTE_CHARACTERS)] = "",
+) -> Wanted:
+    return wanted_list(pairs or [], note or [], title, about)
+
+
+WantedList = Annotated[Wanted, Depends(_wanted)]
+
+
+@collected.get(
+    "/models/{model}/collection",
+    summary="The list of pairs that the address holds",
+    response_model=schemas.Collection,
+    responses=errors(304, 404, 422),
+)
+def get_collection(
+    request: Request, services: Served, model: Model, wanted: WantedList
+) -> Response:
+    told = collection(services.catalog, services.urls, model, wanted)
+    return unchanged(request, told.data_version) or stored_json(told, told.data_version)
+
+
+@collected.get(
+    "/models/{model}/collection.json",
+    summary="The same as a file, which the collection's page reads in again",
+    response_model=schemas.Collection,
+    responses=errors(404, 422),
+)
+def get_collection_file(services: Served, model: Model, wanted: WantedList) -> Response:
+    told = collection(services.catalog, services.urls, model, wanted)
+    answer = stored_json(told, told.data_version)
+    answer.headers.update(attachment(f"{told.model}-collection.json"))
+    return answer
+
+
+@collected.get(
+    "/models/{model}/collection.csv",
+    summary="The same as a table for spreadsheets",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "A pair a row",
+            "content": {"text/csv": {"schema": {"type": "string"}}},
+        },
+        **errors(404, 422),
+    },
+)
+def get_collection_table(services: Served, model: Model, wanted: WantedList) -> Response:
+    told = collection(services.catalog, services.urls, model, wanted)
+    return Response(
+        as_csv(told),
+        media_type="text/csv; charset=utf-8",
+        headers={
+            **stored_headers(told.data_version),
+            **attachment(f"{told.model}-collection.csv"),
+        },
+    )
