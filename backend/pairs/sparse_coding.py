@@ -15,13 +15,10 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from backend.pairs.best_word import best_word
+
 RESIDUAL_FLOOR = 1e-5
 """A unit signal whose residual is shorter than this is explained: float32 noise remains."""
-
-GROUP = 128
-"""Words whose extremes are taken together.  Largest and smallest of 128 neighbours are found at the
-speed of memory, the place of the largest only in the winning group: on two cores 1 ms for 256
-signals and 30,000 words where ``abs().argmax()`` takes 30, beside 97 for the product itself."""
 
 
 @dataclass(frozen=True)
@@ -90,24 +87,23 @@ def _pursue(
     signals: Float[Tensor, "signal d_out"], dictionary: Float[Tensor, "word d_out"], atoms: int
 ) -> SparseCode:
     n_signals, d_out = signals.shape
-    residual = signals.clone()
+    # Row by row in memory, whatever the signals were: products with a transposed one take twice as
+    # long, and gathering its rows ten times.
+    residual = signals.clone(memory_format=torch.contiguous_format)
     basis = signals.new_zeros(n_signals, atoms, d_out)
     triangle = torch.eye(atoms, dtype=signals.dtype, device=signals.device)
     triangle = triangle.repeat(n_signals, 1, 1)
     projections = signals.new_zeros(n_signals, atoms)
     word_ids = torch.full((n_signals, atoms), -1, dtype=torch.long, device=signals.device)
-    # Filled up with words that nothing is similar to, so that groups are whole.
-    n_words = len(dictionary)
-    scores = signals.new_zeros(n_signals, -(-n_words // GROUP) * GROUP)
+    choose = best_word(dictionary)
 
     for step in range(atoms):
-        torch.mm(residual, dictionary.T, out=scores[:, :n_words])
-        # All scores are equal, and the place arbitrary, only where nothing is left to explain.
-        chosen = _place_of_largest(scores).clamp_max(n_words - 1)
-        coordinates, atom = _orthogonalise(dictionary[chosen], basis[:, :step])
+        unfinished = residual.norm(dim=1) > RESIDUAL_FLOOR
+        chosen = choose(residual, active=unfinished)
+        coordinates, atom = _orthogonalise(dictionary.index_select(0, chosen), basis[:, :step])
         length = atom.norm(dim=1)
         # A finished signal, or a word inside the span of those chosen, adds nothing.
-        useful = (residual.norm(dim=1) > RESIDUAL_FLOOR) & (length > RESIDUAL_FLOOR)
+        useful = unfinished & (length > RESIDUAL_FLOOR)
         unit = torch.where(useful[:, None], atom / length.clamp_min(RESIDUAL_FLOOR)[:, None], 0.0)
         projection = (unit * residual).sum(dim=1)
         residual -= projection[:, None] * unit
@@ -120,15 +116,6 @@ def _pursue(
     weights = torch.linalg.solve_triangular(triangle, projections[..., None], upper=True)[..., 0]
     cosine = projections.square().cumsum(dim=1).sqrt().clamp_max(1.0)
     return SparseCode(word_ids=word_ids, weights=weights, cosine=cosine)
-
-
-def _place_of_largest(scores: Float[Tensor, "signal word"]) -> Int[Tensor, " signal"]:
-    """Where |score| is largest, row by row; the number of words is a multiple of GROUP."""
-    groups = scores.view(len(scores), -1, GROUP)
-    best = torch.maximum(groups.amax(dim=2), -groups.amin(dim=2)).argmax(dim=1)
-    within = groups[torch.arange(len(scores), device=scores.device), best].abs().argmax(dim=1)
-    place: Tensor = best * GROUP + within
-    return place
 
 
 def _orthogonalise(

@@ -14,7 +14,8 @@ from backend.pairs.sparse_coding import matching_pursuit
 
 SIGNALS_AT_ONCE = 1024
 """Directions per matrix product: large enough for full speed (256 reach four fifths of it), and
-330 MB of scores and bases with 30,000 words, 64 atoms and d_out = 768."""
+330 MB of scores and bases with 30,000 words, 64 atoms and d_out = 768; scores in bfloat16 with a
+copy of the words take as much."""
 
 NULL_SAMPLES = 256
 """Directions behind each null: their cosines' mean is known to a few thousandths."""
