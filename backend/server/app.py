@@ -81,12 +81,26 @@ async def _lifespan(app: FastAPI, settings: Settings, stores: list[Store]) -> As
     services.segmentations.open()
     app.state.services = services
     engine.start()
+    prepare = asyncio.create_task(asyncio.to_thread(_prepare, services))
     purge = asyncio.create_task(_purge_forever(services))
     try:
         yield
     finally:
         purge.cancel()
+        await prepare
         await asyncio.to_thread(engine.drain, settings.drain.total_seconds())
+
+
+def _prepare(services: Services) -> None:
+    """Compute what pages need of whole models before their first visitor asks for it.
+
+    A failure is logged, and met again by the page that needs what failed.
+    """
+    for opened in services.catalog.stores():
+        try:
+            opened.prepare()
+        except Exception:
+            log.exception("%s could not be prepared", opened.store.name)
 
 
 async def _purge_forever(services: Services) -> None:

@@ -19,6 +19,7 @@ from backend.store import Store
 if TYPE_CHECKING:
     from backend.clip import ClipResNet
     from backend.clip.segmentation import Segmenter
+    from backend.server.splits import Splits
 
 NULL_WORDS = 2000
 """Vocabulary words that a text's similarity is compared with: 100 results cost 100 x 2,000 x d_out
@@ -41,6 +42,9 @@ EXAMPLE_WORDS = 8
 
 FEATURED = 12
 """Strongest and clearest pairs on a model's page."""
+
+PREPARED = ("word_lengths", "splits", "null_words", "by_norm", "clearest", "example_words")
+"""Attributes of an open store that are computed once, at their first use."""
 
 CLEAR_PERCENTILE = 90.0
 """A pair is strong enough to be called clear from this percentile of the norm."""
@@ -73,6 +77,11 @@ class OpenStore:
     @property
     def n_neurons(self) -> int:
         return self.factors.n_neurons
+
+    def prepare(self) -> None:
+        """Compute what takes too long for the first visitor's request: seconds for RN50x16."""
+        for name in PREPARED:
+            getattr(self, name)
 
     def segmenter(self, model: ClipResNet) -> Segmenter:
         """Made at the first picture and kept; call it on the device's thread."""
@@ -118,6 +127,13 @@ class OpenStore:
             ]
         )
         return lengths.clamp_min(torch.finfo(lengths.dtype).tiny)
+
+    @cached_property
+    def splits(self) -> Splits:
+        """How every pair parts from its neuron, and the strongest splits: a second for RN50x16."""
+        from backend.server.splits import find_splits  # late: it takes this class's arrays
+
+        return find_splits(self)
 
     @cached_property
     def by_norm(self) -> Int[np.ndarray, " pair"]:

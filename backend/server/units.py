@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,29 @@ from jaxtyping import Float, Int
 from backend.pairs.subconcepts import split_strengths
 from backend.server import schemas
 from backend.server.cards import as_cosine, finite, pair_fields, weighted_words
+from backend.server.csv_files import Cell
+from backend.server.formats import first_words
 from backend.server.grouping import Group, Parts, take_apart
 from backend.server.naming import distinct_words, nearest_words, word_similarities
 from backend.server.open_store import OpenStore
 from backend.server.urls import Urls
 from backend.store.format import BOTTOM_SHOWN, TOP_SHOWN
 from backend.store.reader import Arrays
+
+HEADS_HEADER = (
+    "neuron",
+    "head",
+    "subconcept",
+    "share",
+    "cosine",
+    "strength",
+    "norm",
+    "norm_percentile",
+    "monosemanticity",
+    "held_out",
+    "words",
+)
+"""Columns of a neuron's heads as a table."""
 
 WORDS_OF_SUBCONCEPT = 4
 """Words of each kind that a sub-concept is told by."""
@@ -38,6 +55,13 @@ def neuron_unit(opened: OpenStore, urls: Urls, neuron: int) -> schemas.Neuron:
         heads=_heads(opened, urls, neuron, parts),
         url=urls.neuron(opened.store.name, neuron),
     )
+
+
+def head_rows(neuron: schemas.Neuron) -> Iterator[list[Cell]]:
+    """A neuron's heads under HEADS_HEADER."""
+    for each in neuron.heads:
+        figures = [getattr(each, column) for column in HEADS_HEADER[1:-1]]
+        yield [neuron.neuron, *figures, first_words(each.words)]
 
 
 def unit_fields(opened: OpenStore, urls: Urls, units: Arrays, number: int) -> dict[str, Any]:

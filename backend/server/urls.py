@@ -76,6 +76,10 @@ class Urls:
     def collection(self, model: str, **query: object) -> str:
         return self._page(model, "collection", **query)
 
+    def splits(self, model: str, offset: int | None = None) -> str:
+        """The gallery of pairs that part from their neuron."""
+        return self._page(model, "splits", offset=offset)
+
     def lab(self, model: str, segmentation: str | None = None, **query: object) -> str:
         return self._page(model, "lab", segmentation=segmentation, **query)
 
@@ -118,6 +122,12 @@ class Urls:
     def api_collection(self, model: str, file: str | None = None) -> str:
         """The list as JSON, or as a file of that kind (``json`` or ``csv``)."""
         return self._api("models", model, f"collection.{file}" if file else "collection")
+
+    def api_splits(self, model: str, offset: int | None = None, limit: int | None = None) -> str:
+        return self._api("models", model, "splits", offset=offset, limit=limit)
+
+    def api_splits_csv(self, model: str) -> str:
+        return self._api("models", model, "splits.csv")
 
     def api_segmentations(self, model: str) -> str:
         return self._api("models", model, "segmentations")

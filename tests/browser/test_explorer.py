@@ -18,6 +18,8 @@ PAGES = [
     "/demo/search?q=butterfly",
     "/demo/pairs?words=red&cosine_min=0.5",
     "/demo/pairs/3/1",
+    "/demo/neurons/3",
+    "/demo/splits",
     "/demo/lab",
     "/docs",
     "/demo/pairs/999999/0",

@@ -30,6 +30,7 @@ from backend.server.pages.neuron import NeuronPage
 from backend.server.pages.pair import PairPage
 from backend.server.pages.search import SearchPage
 from backend.server.pages.shared import SharedLinkPage, SharedSegmentationPage
+from backend.server.pages.splits import SplitsPage
 from backend.server.schemas import CosineStep, Histogram, Word
 from tests.server.conftest import picture
 from tests.server.tiny_store import write_store
@@ -45,6 +46,7 @@ PAGES = [
     "/demo/pairs/3/1",
     "/demo/neurons/3",
     "/demo/collection?pairs=3.1,7.4&title=T&note=n",
+    "/demo/splits",
     "/demo/lab",
 ]
 HTML = {"Accept": "text/html"}
@@ -56,13 +58,20 @@ VIEWS = [
     PairPage,
     NeuronPage,
     CollectionPage,
+    SplitsPage,
     LabPage,
     SharedSegmentationPage,
     SharedLinkPage,
     DocsPage,
     ErrorPage,
 ]
-COMPONENTS = ("_pair_card.html", "_figures.html", "_segmentation.html", "_units.html")
+COMPONENTS = (
+    "_pair_card.html",
+    "_figures.html",
+    "_segmentation.html",
+    "_units.html",
+    "_pager.html",
+)
 PROVIDED = {"urls", "asset", "visit", "snippets"}
 HOSTILE = "<script>alert(\"x\")</script> & 'quotes'"
 

@@ -26,6 +26,7 @@ from backend.server.pages.model import model_page
 from backend.server.pages.neuron import neuron_page
 from backend.server.pages.pair import pair_page
 from backend.server.pages.search import SEARCH_LIMIT, search_page
+from backend.server.pages.splits import splits_page
 from backend.server.services import Services
 
 
@@ -117,6 +118,10 @@ ADDRESSES = (
         lambda services, at, query: lab_page(
             services, at["model"], None, query.texts("prompts"), query.flag("background", True)
         ),
+    ),
+    Address(
+        "/{model}/splits",
+        lambda services, at, query: splits_page(services, at["model"], query.number("offset", 0)),
     ),
     Address(
         "/{model}/neurons/{neuron:int}",

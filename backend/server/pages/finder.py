@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from backend.server import schemas
 from backend.server.finder import conditions, find_pairs
 from backend.server.pages.base import Page, picture_of
+from backend.server.pages.pager import PagerLink, pager_links
 from backend.server.schemas.finder import SortColumn
 from backend.server.services import Services
 
@@ -39,17 +40,6 @@ class Range:
     low: float | None
     """What is asked for; ``None`` for no bound."""
     high: float | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class PagerLink:
-    """A way to another page of the table."""
-
-    label: str
-    rel: str
-    """The link's relation to this page, as HTML names it; may be empty."""
-    url: str | None
-    """``None`` where there is no such page."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,27 +113,15 @@ def finder_page(services: Services, name: str, asked: schemas.FinderQuery) -> Fi
             for column, label, least, most in RANGES
         ],
         narrowed=bool(conditions(asked).keys() - {"sort", "order"}),
-        pager=_pager(services, name, asked, found),
+        pager=pager_links(
+            lambda offset: services.urls.pairs(
+                name, asked.model_copy(update={"offset": offset}).asked()
+            ),
+            offset=asked.offset,
+            limit=asked.limit,
+            total=found.matching,
+        ),
     )
-
-
-def _pager(
-    services: Services, name: str, asked: schemas.FinderQuery, found: schemas.FoundPairs
-) -> list[PagerLink]:
-    before, after = asked.offset > 0, found.next_url is not None
-
-    def link(label: str, rel: str, offset: int, there: bool) -> PagerLink:
-        changed = asked.model_copy(update={"offset": offset})
-        url = services.urls.pairs(name, changed.asked()) if there else None
-        return PagerLink(label=label, rel=rel, url=url)
-
-    last = (found.matching - 1) // asked.limit * asked.limit
-    return [
-        link("First", "", 0, before),
-        link("Previous", "prev", max(asked.offset - asked.limit, 0), before),
-        link("Next", "next", asked.offset + asked.limit, after),
-        link("Last", "", last, after),
-    ]
 
 
 def _headings(services: Services, name: str, asked: schemas.FinderQuery) -> list[Heading]:

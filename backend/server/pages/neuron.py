@@ -53,7 +53,7 @@ def neuron_page(services: Services, name: str, number: int) -> NeuronPage:
         json_url=services.urls.api_neuron(name, number),
         image_url=neuron.top_images[0].url if neuron.top_images else None,
         view_url=neuron.url,
-        model=services.catalog.model(name),
+        model=services.catalog.summary(name),
         neuron=neuron,
         by_head={each.head: each for each in neuron.heads},
         bars=charts.word_bars(neuron.explanation),

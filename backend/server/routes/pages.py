@@ -26,6 +26,7 @@ from backend.server.pages.neuron import neuron_page
 from backend.server.pages.pair import pair_page
 from backend.server.pages.search import SEARCH_LIMIT, search_page
 from backend.server.pages.shared import shared_page
+from backend.server.pages.splits import splits_page
 from backend.server.rendering import render
 from backend.server.services import Services
 
@@ -109,6 +110,12 @@ def random(services: Served, model: str) -> Response:
 def pair(request: Request, services: Served, model: str, neuron: int, head: int) -> Response:
     """The sub-concept page."""
     return render(request, pair_page(services, model, neuron, head))
+
+
+@router.get("/{model}/splits")
+def splits(request: Request, services: Served, model: str, offset: int = 0) -> Response:
+    """The pairs that part most strongly from their neuron."""
+    return render(request, splits_page(services, model, offset))
 
 
 @router.get("/{model}/neurons/{neuron}")

@@ -47,10 +47,14 @@ from backend.server.schemas.shares import Share as Share
 from backend.server.schemas.shares import ShareCreated as ShareCreated
 from backend.server.schemas.shares import ShareDelete as ShareDelete
 from backend.server.schemas.shares import ShareRequest as ShareRequest
+from backend.server.schemas.units import DEFAULT_SPLITS as DEFAULT_SPLITS
+from backend.server.schemas.units import MAX_SPLITS as MAX_SPLITS
 from backend.server.schemas.units import DistinctWord as DistinctWord
 from backend.server.schemas.units import NearWord as NearWord
 from backend.server.schemas.units import Neuron as Neuron
 from backend.server.schemas.units import NeuronHead as NeuronHead
+from backend.server.schemas.units import Split as Split
+from backend.server.schemas.units import Splits as Splits
 from backend.server.schemas.units import Subconcept as Subconcept
 from backend.server.schemas.units import Unit as Unit
 from backend.server.schemas.units import UnitImage as UnitImage

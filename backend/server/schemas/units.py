@@ -7,6 +7,11 @@ from pydantic import Field
 from backend.server.schemas.base import Wire
 from backend.server.schemas.pairs import PairSummary, Thumbnail, Word
 
+MAX_SPLITS = 100
+"""More splits than this on one page cost more to draw than anyone reads."""
+
+DEFAULT_SPLITS = 24
+
 
 class UnitImage(Wire):
     image: int = Field(ge=0, description="number of the image in the data set")
@@ -102,3 +107,33 @@ class Neuron(Unit):
     )
     subconcepts: list[Subconcept] = Field(description="the largest share first")
     heads: list[NeuronHead] = Field(description="every head, the largest share first")
+
+
+class Split(PairSummary):
+    """A pair that parts from its neuron."""
+
+    share: float = Field(ge=0, le=1, description="the pair's part of the sum of the neuron's norms")
+    cosine: float = Field(
+        ge=-1, le=1, description="cosine of its direction with the neuron's mean direction"
+    )
+    monosemanticity: float = Field(ge=0, le=1)
+    strength: float = Field(gt=0, description="share * (1 - cosine) * monosemanticity")
+    distinct: list[DistinctWord] = Field(
+        description="words near its direction that are further from its neuron's mean direction"
+    )
+    neuron_words: list[NearWord] = Field(description="words nearest to the neuron's mean direction")
+    neuron_thumbnails: list[Thumbnail] = Field(description="top images of the neuron as a unit")
+    neuron_url: str
+
+
+class Splits(Wire):
+    """The strongest splits of a model, strongest first."""
+
+    model: str
+    total: int = Field(description="splits of the gallery, which has the strongest alone")
+    offset: int
+    limit: int
+    splits: list[Split]
+    previous_url: str | None = Field(description="the splits before these; null at the start")
+    next_url: str | None = Field(description="the splits after these; null at the end")
+    data_version: str

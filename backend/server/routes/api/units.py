@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
 
 from backend.server import schemas
-from backend.server.formats import first_words
 from backend.server.routes.api.answers import (
     Model,
     Neuron,
@@ -16,7 +17,8 @@ from backend.server.routes.api.answers import (
     table,
     unchanged,
 )
-from backend.server.units import neuron_unit
+from backend.server.splits import SPLITS_HEADER, SPLITS_KEPT, gallery, split_rows
+from backend.server.units import HEADS_HEADER, head_rows, neuron_unit
 
 units = APIRouter(tags=["stored data"])
 
@@ -45,21 +47,38 @@ def get_neuron_csv(request: Request, services: Served, model: Model, neuron: Neu
     version = opened.store.data_version
     if (known := unchanged(request, version)) is not None:
         return known
-    heads = neuron_unit(opened, services.urls, neuron).heads
-    columns = ("share", "cosine", "norm", "norm_percentile", "monosemanticity", "held_out")
-    return csv_file(
-        f"{model}-neuron-{neuron}",
-        ["neuron", "head", "subconcept", *columns, "strength", "words"],
-        [
-            [
-                neuron,
-                each.head,
-                each.subconcept,
-                *(getattr(each, column) for column in columns),
-                each.strength,
-                first_words(each.words),
-            ]
-            for each in heads
-        ],
-        version,
+    rows = head_rows(neuron_unit(opened, services.urls, neuron))
+    return csv_file(f"{model}-neuron-{neuron}", HEADS_HEADER, rows, version)
+
+
+@units.get(
+    "/models/{model}/splits",
+    summary="The pairs that part most strongly from their neuron, a page at a time",
+    response_model=schemas.Splits,
+    responses=errors(304, 404, 422),
+)
+def get_splits(
+    request: Request,
+    services: Served,
+    model: Model,
+    offset: Annotated[int, Query(ge=0, le=SPLITS_KEPT, description="splits to pass over")] = 0,
+    limit: Annotated[int, Query(ge=1, le=schemas.MAX_SPLITS)] = schemas.DEFAULT_SPLITS,
+) -> Response:
+    opened = services.catalog.open_store(model)
+    version = opened.store.data_version
+    known = unchanged(request, version)
+    return known or stored_json(gallery(opened, services.urls, offset=offset, limit=limit), version)
+
+
+@units.get(
+    "/models/{model}/splits.csv",
+    summary="All splits of the gallery, as a table",
+    response_class=Response,
+    responses=table(304, 404, 422),
+)
+def get_splits_csv(request: Request, services: Served, model: Model) -> Response:
+    opened = services.catalog.open_store(model)
+    version = opened.store.data_version
+    return unchanged(request, version) or csv_file(
+        f"{model}-splits", SPLITS_HEADER, split_rows(opened), version
     )
