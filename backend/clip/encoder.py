@@ -96,7 +96,7 @@ def encoded_from_features(
     return EncodedImage(
         size=size,
         layout=covered,
-        activations=Packed.of(features.flatten(2).transpose(1, 2), precision),
+        activations=Packed.of(features.flatten(2).transpose(1, 2).contiguous(), precision),
         attention=pooled_attention(model.tokens(features), model.query_key),
         whole=whole,
     )

@@ -9,9 +9,9 @@ from torch import Tensor
 
 BACKGROUND = 255
 
-LABEL_SIDE = 2048
-"""Pixels a side at which the mask is decided, 64 times as fine as the cells it comes from; a larger
-picture's mask repeats them."""
+LABEL_SIDE = 1024
+"""Pixels a side at which the mask is decided, dozens for each cell that it comes from; a larger
+picture's mask repeats them.  At 2,048 ten classes would take as long as a window's backbone."""
 
 LOGIT_SCALE = 40.0
 """Factor on logits before a softmax over the classes, as in the paper's protocol."""
@@ -49,7 +49,7 @@ def label_pixels(
             total = total * (LOGIT_SCALE * (best - largest)).exp()
             total += (LOGIT_SCALE * (upsampled - largest)).exp()
         labels.masked_fill_(upsampled > best, place)
-        best = torch.maximum(best, upsampled)
+        torch.maximum(best, upsampled, out=best)
     if total is not None:
         labels.masked_fill_(1 / total < least_probability, BACKGROUND)
     if (rows, columns) == (height, width):

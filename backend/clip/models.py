@@ -254,6 +254,15 @@ def resolve_device(device: str) -> str:
     return device
 
 
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether a device multiplies bfloat16 matrices faster than float32 ones."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    # Not in every torch; without it nothing is lost but speed.
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
+
+
 def demo_fingerprint() -> str:
     """Fingerprint of the shipped demo weights, without building the model."""
     return fingerprint(read_checkpoint(DEMO_WEIGHTS).weights)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -24,29 +24,27 @@ from torch import Tensor
 from backend.clip.encoded import EncodedImage, fingerprint_text
 from backend.clip.encoder import IN_WINDOWS, EncodingSettings, encode_images
 from backend.clip.masks import BACKGROUND, label_pixels
-from backend.clip.models import ClipResNet
+from backend.clip.models import ClipResNet, has_bfloat16
 from backend.clip.options import CHOOSING, DEFAULT, Orientation, SegmentationSettings
+from backend.clip.readings import embedded_cells, head_reading, window_tokens
 from backend.clip.text import ReadTexts
-from backend.clip.windows import CELL
+from backend.clip.windows import Layout
+from backend.pairs.decisions import (
+    Decision,
+    chosen_parts,
+    self_self_coefficients,
+    written_parts,
+)
 from backend.pairs.factors import write_norms
 from backend.pairs.segmentation import (
     ChosenPairs,
-    HeadReading,
-    Method,
-    Mode,
-    cell_embeddings,
     choose_pairs,
-    clean_reading,
     head_heatmaps,
     head_logits,
-    head_values,
     neuron_logits,
-    official_reading,
     pair_logits,
-    self_self_values,
 )
 from backend.pairs.similarity import centre, orientation_scale, pair_similarity
-from backend.pairs.sinks import sinks_on_grid
 
 NULL_WORDS = 128
 """Random vocabulary words that a prompt must beat; each costs as much as a prompt, once a
@@ -59,7 +57,7 @@ SUMS_AT_ONCE = 1 << 23
 """Numbers of cells x heads x texts held at a time: 32 MB."""
 
 NULLS_KEPT = 4
-"""Choices of the random words' pairs that are kept: 19 MB each for RN50x16."""
+"""Choices of the random words' pairs that are kept: 38 MB each for RN50x16, in bfloat16."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +70,13 @@ class SegmentationMaps:
             is foreground then.
         mask: ``[height, width]`` of the picture, the place of the prompt, 255 for background.
         texts: the prompts as the model reads them.
+        background: ``[row, column]``, the background's logit; None where there is none.
     """
 
     logits: np.ndarray
     mask: np.ndarray
     texts: ReadTexts
+    background: np.ndarray | None
 
 
 class Segmenter:
@@ -87,7 +87,7 @@ class Segmenter:
         vocabulary: unit embeddings of the vocabulary, not centred.
         sign: orientation of every pair, as in the store.
         sinks: (row, column) of sink tokens on the native grid, as in the store.
-        precision: in which encoded pictures are kept.
+        precision: in which encoded pictures are kept; float32 also makes every sum exact.
         null_words, null_seed: how many random words stand for the background, and which.
     """
 
@@ -106,6 +106,7 @@ class Segmenter:
         self.model = model
         self._templates = tuple(templates)
         self._precision = precision
+        self._fast_null = precision != torch.float32 and has_bfloat16(model.device)
         words = vocabulary.to(model.device)
         self._mean = words.mean(dim=0)
         sample = torch.randperm(len(words), generator=torch.Generator().manual_seed(null_seed))
@@ -177,23 +178,86 @@ class Segmenter:
         Raises:
             ValueError: no prompt, too many, or too few to be centred on their mean.
         """
+        read = self._checked(prompts, settings, gain)
+        count = len(read.embeddings)
+        texts = self._texts(read, behind, settings)
+        maps = self._maps(encoded, torch.cat([texts.classes, texts.behind]), settings, gain)
+        classes, background = maps[:count], None
+        if settings.background == "words":
+            null = self._null_maps(encoded, texts.mean, settings, gain)
+            background = null.quantile(settings.quantile, dim=0)
+        elif settings.background == "prompts":
+            background = maps[count:].amax(dim=0)
+        if background is not None:
+            classes = classes - background
+        width, height = encoded.size
+        labels = label_pixels(classes, height=height, width=width, **settings.certainty)
+        return SegmentationMaps(
+            logits=classes.cpu().numpy(),
+            mask=labels.cpu().numpy(),
+            texts=read,
+            background=None if background is None else background.cpu().numpy(),
+        )
+
+    @torch.inference_mode()
+    def decide(
+        self,
+        encoded: EncodedImage,
+        prompts: Sequence[str] | ReadTexts,
+        settings: SegmentationSettings = DEFAULT,
+        *,
+        place: int,
+        row: int,
+        column: int,
+        behind: ReadTexts | None = None,
+        gain: Float[Tensor, "head neuron"] | None = None,
+    ) -> Decision:
+        """Why the prompt at ``place`` has its logit at a cell: the exact sum over pairs.
+
+        The logit is that before the background's is subtracted.
+
+        Args:
+            prompts: all of them, since they may be centred on their mean.
+            row, column: of the picture's grid of cells, ``encoded.layout``.
+
+        Raises:
+            ValueError: there is no such prompt or cell.
+        """
+        read = self._checked(prompts, settings, gain)
+        if not 0 <= place < len(read.embeddings):
+            raise ValueError(f"there is no prompt {place}; it is 0 to {len(read.embeddings) - 1}")
+        windows, cells = _covering(encoded.layout, row=row, column=column)
+        text = self._texts(read, behind, settings).classes[place : place + 1]
+        choice = self._choice(text, settings, gain)
+        if choice is None:
+            tokens = window_tokens(self.model, encoded)[windows]
+            if settings.method == "maskclip":
+                at_cell = tokens[torch.arange(len(cells)), cells]
+                coefficients = at_cell[:, None].expand(-1, self.model.factors.n_heads, -1)
+                return written_parts(coefficients, 1.0, text[0], self.model.factors)
+            coefficients = self_self_coefficients(tokens, self.model.query_key, cells)
+            return written_parts(coefficients, 2.0, text[0], self.model.factors)
+        activations = heatmaps = None
+        if settings.method != "heads":
+            activations = encoded.activations.unpack()[windows, cells]
+        if settings.method != "neurons":
+            reading = head_reading(self.model, encoded, settings.mode, self._sinks)
+            own = reading.of(windows, cells)
+            heatmaps = head_heatmaps(own, text, self.model.factors)[:, 0, :, 0]
+        return chosen_parts(choice, activations=activations, heatmaps=heatmaps)
+
+    def _checked(
+        self,
+        prompts: Sequence[str] | ReadTexts,
+        settings: SegmentationSettings,
+        gain: Float[Tensor, "head neuron"] | None,
+    ) -> ReadTexts:
         if gain is not None and settings.method not in CHOOSING:
             raise ValueError(f"{settings.method} chooses no pairs, so none can be ablated")
         count = len(prompts.embeddings if isinstance(prompts, ReadTexts) else prompts)
         if not 1 <= count < BACKGROUND:
             raise ValueError(f"between 1 and {BACKGROUND - 1} prompts are needed, got {count}")
-        read = prompts if isinstance(prompts, ReadTexts) else self.read(prompts)
-        texts = self._texts(read, behind, settings)
-        maps = self._maps(encoded, torch.cat([texts.classes, texts.behind]), settings, gain)
-        classes = maps[:count]
-        if settings.background == "words":
-            null = self._null_maps(encoded, texts.mean, settings, gain)
-            classes = classes - null.quantile(settings.quantile, dim=0)
-        elif settings.background == "prompts":
-            classes = classes - maps[count:].amax(dim=0)
-        width, height = encoded.size
-        labels = label_pixels(classes, height=height, width=width, **settings.certainty)
-        return SegmentationMaps(classes.cpu().numpy(), labels.cpu().numpy(), read)
+        return prompts if isinstance(prompts, ReadTexts) else self.read(prompts)
 
     def _texts(
         self, read: ReadTexts, behind: ReadTexts | None, settings: SegmentationSettings
@@ -255,7 +319,7 @@ class Segmenter:
         words = centre(self._null, mean)
         choice = self._null_choice(words, mean, settings)
         if choice is not None and gain is not None:
-            choice = replace(choice, gain=gain)
+            choice = choice.scaled(gain.to(words.device))
         maps = self._grid_logits(encoded, words, choice, settings)
         if gain is None:
             encoded.remember_map(key, maps)
@@ -271,7 +335,7 @@ class Segmenter:
         if settings.method in CHOOSING and key not in self._null_choices:
             choice = self._choice(words, settings, None)
             assert choice is not None
-            self._null_choices[key] = choice
+            self._null_choices[key] = choice.in_bfloat16() if self._fast_null else choice
             while len(self._null_choices) > NULLS_KEPT:
                 self._null_choices.popitem(last=False)
         return self._null_choices.get(key) if settings.method in CHOOSING else None
@@ -287,7 +351,8 @@ class Segmenter:
             return None
         scale = self._scales[settings.orientation]
         similarity = pair_similarity(texts, self.model.factors, scale)
-        return replace(choose_pairs(similarity, share=settings.share), gain=gain)
+        chosen = choose_pairs(similarity, share=settings.share)
+        return chosen if gain is None else chosen.scaled(gain.to(similarity.device))
 
     def _grid_logits(
         self,
@@ -317,54 +382,14 @@ class Segmenter:
         settings: SegmentationSettings,
     ) -> Float[Tensor, "window cell text"]:
         if choice is None:
-            return self._embedded_cells(encoded, settings.method) @ texts.T
+            return embedded_cells(self.model, encoded, settings.method) @ texts.T
         if settings.method == "neurons":
             return neuron_logits(encoded.activations.unpack(), choice)
-        reading = self._reading(encoded, settings.mode)
+        reading = head_reading(self.model, encoded, settings.mode, self._sinks)
         heatmaps = head_heatmaps(reading, texts, self.model.factors)
         if settings.method == "heads":
             return head_logits(heatmaps, choice)
         return pair_logits(encoded.activations.unpack(), heatmaps, choice)
-
-    def _reading(self, encoded: EncodedImage, mode: Mode) -> HeadReading:
-        rows, columns = encoded.layout.window
-
-        def make() -> tuple[Tensor, ...]:
-            values = head_values(self._tokens(encoded), self.model.factors)
-            if mode == "clean":
-                return (clean_reading(values, self.model.factors).coordinates,)
-            side = self.model.image_size // CELL
-            reading = official_reading(
-                values,
-                encoded.attention,
-                self.model.factors,
-                sinks=sinks_on_grid(self._sinks, of=(side, side), rows=rows, columns=columns),
-                rows=rows,
-                columns=columns,
-            )
-            assert reading.shift is not None
-            return reading.coordinates, reading.shift
-
-        coordinates, *shift = encoded.derived(mode, make)
-        return HeadReading(coordinates, shift[0] if shift else None)
-
-    def _embedded_cells(
-        self, encoded: EncodedImage, method: Method
-    ) -> Float[Tensor, "window cell d_out"]:
-        """Unit embedding of every cell, as maskclip or selfself reads it."""
-
-        def make() -> tuple[Tensor, ...]:
-            tokens = self._tokens(encoded)
-            values = head_values(tokens, self.model.factors)
-            if method == "selfself":
-                values = self_self_values(tokens, values, self.model.query_key)
-            return (cell_embeddings(values, self.model.factors),)
-
-        return encoded.derived(method, make)[0]
-
-    def _tokens(self, encoded: EncodedImage) -> Float[Tensor, "window cell neuron"]:
-        """Activations with positions, without the mean token."""
-        return encoded.activations.unpack() + self.model.cell_positions(*encoded.layout.window)
 
 
 @dataclass(frozen=True)
@@ -390,3 +415,23 @@ def _on_grid(
         total[:, *place] += one
         weight[place] += 1
     return total / weight
+
+
+def _covering(covered: Layout, *, row: int, column: int) -> tuple[list[int], list[int]]:
+    """Windows that cover a cell, and its place in each.
+
+    Raises:
+        ValueError: the cell is not on the picture's grid.
+    """
+    if not (0 <= row < covered.rows and 0 <= column < covered.columns):
+        raise ValueError(
+            f"there is no cell in row {row}, column {column}; rows are 0 to {covered.rows - 1}, "
+            f"columns 0 to {covered.columns - 1}"
+        )
+    rows, columns = covered.window
+    found = [
+        (place, (row - top) * columns + column - left)
+        for place, (top, left) in enumerate(covered.corners)
+        if 0 <= row - top < rows and 0 <= column - left < columns
+    ]
+    return [place for place, _ in found], [cell for _, cell in found]

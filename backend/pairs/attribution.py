@@ -92,7 +92,7 @@ def attribute_score(
         baseline: coefficients to measure from, such as the mean over a data set; zero by default.
             What they add moves into the constant, and the sum stays the score.
     """
-    products = write_products(text[None].double(), _double(factors))[0]
+    products = write_products(text[None].double(), factors.double())[0]
     length = embedding.double().norm()
     pairs = coefficients.double() * products / length
     constant = factors.constant.double() @ text.double() / length
@@ -116,7 +116,7 @@ def attribute_places(
     Args:
         positions: the positional embedding on the image's grid, the mean token first.
     """
-    products = write_products(text[None].double(), _double(factors))[0]
+    products = write_products(text[None].double(), factors.double())[0]
     length = embedding.double().norm()
     cells = feature_map.double().flatten(1).T @ products.T
     placed = (cell_weights(attention).double().T * cells).sum(dim=1) / length
@@ -141,7 +141,7 @@ def attribute_cell(
     column: int,
 ) -> Float[Tensor, "head neuron"]:
     """What every pair adds to the score at one cell; sums to the cell of the placed attribution."""
-    products = write_products(text[None].double(), _double(factors))[0]
+    products = write_products(text[None].double(), factors.double())[0]
     weight = cell_weights(attention)[:, row * feature_map.shape[2] + column].double()
     activations = feature_map[:, row, column].double()
     parts: Tensor = weight[:, None] * activations * products / embedding.double().norm()
@@ -164,12 +164,3 @@ def largest_parts(parts: Float[Tensor, ...], count: int) -> LargestParts:
     rest = flat.clone()
     rest[places] = 0
     return LargestParts(places=places, values=flat[places], remainder=rest.sum())
-
-
-def _double(factors: Factors) -> Factors:
-    return Factors(
-        value=factors.value.double(),
-        output=factors.output.double(),
-        value_bias=factors.value_bias.double(),
-        output_bias=factors.output_bias.double(),
-    )

@@ -70,6 +70,15 @@ class Factors:
             output_bias=self.output_bias.to(device),
         )
 
+    def double(self) -> Factors:
+        """The same in float64, for sums that must be exact."""
+        return Factors(
+            value=self.value.double(),
+            output=self.output.double(),
+            value_bias=self.value_bias.double(),
+            output_bias=self.output_bias.double(),
+        )
+
 
 def write_vector(factors: Factors, *, neuron: int, head: int) -> Float[Tensor, " d_out"]:
     """D of one pair: the vector it writes per unit of its coefficient."""

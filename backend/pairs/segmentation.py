@@ -17,12 +17,13 @@ come from d_head numbers per head, the length through the small Gram matrix of W
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from backend.pairs.coefficients import QueryKey
@@ -50,30 +51,41 @@ class HeadReading:
     coordinates: Float[Tensor, "window cell head d_head"]
     shift: Float[Tensor, "window cell head"] | None
 
+    def of(self, windows: Sequence[int], cells: Sequence[int]) -> HeadReading:
+        """The reading at one cell of each of some windows."""
+        own = (list(windows), list(cells))
+        shift = None if self.shift is None else self.shift[own][:, None]
+        return HeadReading(self.coordinates[own][:, None], shift)
+
 
 @dataclass(frozen=True)
 class ChosenPairs:
     """The pairs that speak for each text.
 
     Attributes:
-        mask: whether a pair is among them.
-        count: k, the divisor of their sum; it stays when pairs are switched off, so that what is
-            left is exactly the rest of the sum.
-        gain: factor on every pair, of an ablation; None for none.
+        weights: what a pair counts in the sum: 1 if it is among them, else 0, times the gain of an
+            ablation.  Of the activations' type, or bfloat16 (see :func:`pair_logits`).
+        totals: their sum over the neurons of each head.
+        count: k, the divisor of the sum; it stays when pairs are switched off, so that what is left
+            is exactly the rest of the sum.
     """
 
-    mask: Bool[Tensor, "text head neuron"]
+    weights: Float[Tensor, "text head neuron"]
+    totals: Float[Tensor, "text head"]
     count: int
-    gain: Float[Tensor, "head neuron"] | None = None
-
-    def weights(self, dtype: torch.dtype) -> Float[Tensor, "text head neuron"]:
-        """What every pair counts in the sum, before the division by k."""
-        weights = self.mask.to(dtype)
-        return weights if self.gain is None else weights * self.gain.to(dtype)
 
     def of(self, texts: slice) -> ChosenPairs:
         """The pairs of some of the texts."""
-        return ChosenPairs(self.mask[texts], self.count, self.gain)
+        return ChosenPairs(self.weights[texts], self.totals[texts], self.count)
+
+    def scaled(self, gain: Float[Tensor, "head neuron"]) -> ChosenPairs:
+        """The same with a factor on every pair."""
+        weights = self.weights * gain.to(self.weights.dtype)
+        return ChosenPairs(weights, weights.sum(dim=2, dtype=self.totals.dtype), self.count)
+
+    def in_bfloat16(self) -> ChosenPairs:
+        """The same, to be summed in half precision."""
+        return ChosenPairs(self.weights.to(torch.bfloat16), self.totals, self.count)
 
 
 def choose_pairs(
@@ -89,8 +101,8 @@ def choose_pairs(
     flat = similarity.flatten(1)
     count = max(1, round(share * flat.shape[1]))
     chosen = flat.topk(count, dim=1, sorted=False).indices
-    mask = torch.zeros_like(flat, dtype=torch.bool).scatter_(1, chosen, True)
-    return ChosenPairs(mask.reshape(similarity.shape), count)
+    weights = torch.zeros_like(flat).scatter_(1, chosen, 1.0).reshape(similarity.shape)
+    return ChosenPairs(weights, weights.sum(dim=2), count)
 
 
 def head_values(
@@ -153,26 +165,36 @@ def pair_logits(
     heatmaps: Float[Tensor, "window cell head text"],
     chosen: ChosenPairs,
 ) -> Float[Tensor, "window cell text"]:
-    """The paper's logits; ``activations`` are the last block's output without positions."""
-    weights = chosen.weights(activations.dtype)
-    sums = activations @ weights.flatten(0, 1).T
-    per_head = sums.reshape(*sums.shape[:2], *weights.shape[:2]).transpose(-1, -2)
-    return (per_head * heatmaps).sum(dim=-2) / chosen.count
+    """The paper's logits; ``activations`` are the last block's output without positions.
+
+    With weights in bfloat16 the sums over neurons are too, five times as fast where a processor has
+    instructions for it: good for thresholds, within a hundredth of how far texts differ.
+    """
+    weights = chosen.weights.flatten(0, 1)
+    if weights.dtype == activations.dtype:
+        sums = activations @ weights.T
+    else:
+        # Sums of what deviates from a cell's mean are small, and so is what rounding makes of them.
+        mean = activations.mean(dim=-1, keepdim=True)
+        deviations = (activations - mean).to(weights.dtype) @ weights.T
+        sums = deviations.to(activations.dtype) + mean * chosen.totals.flatten()
+    per_head = sums.reshape(*sums.shape[:2], *chosen.totals.shape)
+    return torch.einsum("bith,biht->bit", per_head, heatmaps) / chosen.count
 
 
 def head_logits(
     heatmaps: Float[Tensor, "window cell head text"], chosen: ChosenPairs
 ) -> Float[Tensor, "window cell text"]:
     """Mean over the chosen pairs of their head's heatmap."""
-    counts = chosen.weights(heatmaps.dtype).sum(dim=2)
-    return torch.einsum("biht,th->bit", heatmaps, counts) / chosen.count
+    return torch.einsum("biht,th->bit", heatmaps, chosen.totals) / chosen.count
 
 
 def neuron_logits(
     activations: Float[Tensor, "window cell neuron"], chosen: ChosenPairs
 ) -> Float[Tensor, "window cell text"]:
     """Mean over the chosen pairs of their neuron's map."""
-    return activations @ chosen.weights(activations.dtype).sum(dim=1).T / chosen.count
+    totals = chosen.weights.sum(dim=1, dtype=activations.dtype)
+    return activations @ totals.T / chosen.count
 
 
 def self_self_values(

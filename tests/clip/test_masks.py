@@ -32,10 +32,10 @@ def test_unsure_pixels_are_background() -> None:
 def test_masks_of_large_pictures_are_decided_on_fewer_pixels() -> None:
     logits = torch.randn(2, 6, 9)
     found = label_pixels(logits, height=2000, width=3000, floor=0.0)
-    small = label_pixels(logits, height=round(2000 * 2048 / 3000), width=2048, floor=0.0)
+    small = label_pixels(logits, height=round(2000 * 1024 / 3000), width=1024, floor=0.0)
     assert found.shape == (2000, 3000)
     assert found[0, 0] == small[0, 0]
     assert found[-1, -1] == small[-1, -1]
     for label in (0, 1, BACKGROUND):
         share = float((found == label).float().mean())
-        assert share == pytest.approx(float((small == label).float().mean()), abs=2e-3)
+        assert share == pytest.approx(float((small == label).float().mean()), abs=4e-3)

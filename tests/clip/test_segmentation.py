@@ -16,6 +16,7 @@ from backend.clip import ClipResNet, load_model
 from backend.clip.encoded import EncodedImage
 from backend.clip.encoder import EncodingSettings
 from backend.clip.options import SegmentationSettings
+from backend.clip.readings import embedded_cells
 from backend.clip.segmentation import Segmenter
 from backend.pairs.segmentation import PAPER_SHARE
 
@@ -42,6 +43,19 @@ def sign(model: ClipResNet) -> torch.Tensor:
 def segmenter(model: ClipResNet, sign: torch.Tensor) -> Segmenter:
     return Segmenter(
         model, templates=["{}"], vocabulary=model.embed_texts(WORDS), sign=sign, sinks=SINKS
+    )
+
+
+@pytest.fixture(scope="module")
+def exact(model: ClipResNet, sign: torch.Tensor) -> Segmenter:
+    """The same in single precision."""
+    return Segmenter(
+        model,
+        templates=["{}"],
+        vocabulary=model.embed_texts(WORDS),
+        sign=sign,
+        sinks=SINKS,
+        precision=torch.float32,
     )
 
 
@@ -125,26 +139,18 @@ READINGS = [
 
 @pytest.mark.parametrize("settings", READINGS, ids=lambda s: f"{s.method}-{s.mode}-{s.orientation}")
 def test_logits_are_the_formula_read_aloud(
-    model: ClipResNet, sign: torch.Tensor, segmenter: Segmenter, settings: SegmentationSettings
+    model: ClipResNet,
+    sign: torch.Tensor,
+    segmenter: Segmenter,
+    exact: Segmenter,
+    settings: SegmentationSettings,
 ) -> None:
-    encoded = segmenter.encode(noise(256, 256), ONE_WINDOW)
-    found = segmenter.answer(encoded, PROMPTS, settings)
-    expected = brute_force(model, sign, encoded, settings)
-    # What is kept with a picture is in half precision.
-    assert np.abs(found.logits - expected).max() <= 1e-3 * np.ptp(expected)
-
-    exact = Segmenter(
-        model,
-        templates=["{}"],
-        vocabulary=model.embed_texts(WORDS),
-        sign=sign,
-        sinks=SINKS,
-        precision=torch.float32,
-    )
-    encoded = exact.encode(noise(256, 256), ONE_WINDOW)
-    found = exact.answer(encoded, PROMPTS, settings)
-    expected = brute_force(model, sign, encoded, settings)
-    assert np.abs(found.logits - expected).max() <= 1e-5 * np.ptp(expected)
+    # Pictures are kept in half precision by default.
+    for engine, bound in ((segmenter, 1e-3), (exact, 1e-5)):
+        encoded = engine.encode(noise(256, 256), ONE_WINDOW)
+        found = engine.answer(encoded, PROMPTS, settings)
+        expected = brute_force(model, sign, encoded, settings)
+        assert np.abs(found.logits - expected).max() <= bound * np.ptp(expected)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (37, 90), (300, 200), (256, 256), (700, 20)])
@@ -233,7 +239,7 @@ def test_centring(model: ClipResNet, segmenter: Segmenter) -> None:
     encoded = segmenter.encode(noise(256, 256), ONE_WINDOW)
     prompts = ["word 3", "a cat", "grass"]
     settings = replace(NONE, method="maskclip", centring="classes")
-    cells = segmenter._embedded_cells(encoded, "maskclip")[0]
+    cells = embedded_cells(model, encoded, "maskclip")[0]
     embedded = model.embed_texts(prompts)
     for chosen, mean in (
         (settings, embedded.mean(dim=0)),
@@ -284,6 +290,35 @@ def test_ablated_pairs_leave_the_class_masks(segmenter: Segmenter) -> None:
     assert (nothing.mask == 255).all()
     with pytest.raises(ValueError, match="chooses no pairs"):
         segmenter.answer(encoded, PROMPTS, replace(NONE, method="maskclip"), gain=gain)
+
+
+@pytest.mark.parametrize("settings", READINGS, ids=lambda s: f"{s.method}-{s.mode}-{s.orientation}")
+def test_pairs_sum_to_the_logit_of_a_cell(exact: Segmenter, settings: SegmentationSettings) -> None:
+    encoded = exact.encode(noise(300, 200), EncodingSettings(whole_pass=False))
+    logits = exact.answer(encoded, PROMPTS, settings).logits
+    for row, column in ((0, 0), (5, 7), (encoded.layout.rows - 1, encoded.layout.columns - 1)):
+        first, second = (
+            exact.decide(encoded, PROMPTS, settings, place=place, row=row, column=column)
+            for place in range(2)
+        )
+        tolerance = 1e-5 * float(np.ptp(logits))
+        assert float(first.logit) == pytest.approx(float(logits[0, row, column]), abs=tolerance)
+        lead = first.against(second)
+        expected = float(logits[0, row, column] - logits[1, row, column])
+        assert float(lead.pairs.sum() + lead.constant) == pytest.approx(expected, abs=2 * tolerance)
+
+
+def test_decisions_are_about_prompts_and_cells_that_exist(segmenter: Segmenter) -> None:
+    encoded = segmenter.encode(noise(256, 256), ONE_WINDOW)
+    gain = torch.ones(segmenter.model.factors.n_heads, segmenter.model.factors.n_neurons)
+    gain[0] = 0
+    decision = segmenter.decide(encoded, PROMPTS, place=1, row=2, column=3, gain=gain)
+    assert (decision.pairs[0] == 0).all()
+    assert (decision.pairs != 0).sum() <= round(PAPER_SHARE * segmenter.model.factors.n_pairs)
+    with pytest.raises(ValueError, match="no prompt 2"):
+        segmenter.decide(encoded, PROMPTS, place=2, row=0, column=0)
+    with pytest.raises(ValueError, match="no cell in row 8"):
+        segmenter.decide(encoded, PROMPTS, place=0, row=8, column=0)
 
 
 def test_prompts_are_needed_and_counted(segmenter: Segmenter) -> None:

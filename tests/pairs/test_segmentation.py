@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,7 +9,6 @@ import torch.nn.functional as F
 from backend.pairs.coefficients import QueryKey
 from backend.pairs.factors import Factors
 from backend.pairs.segmentation import (
-    ChosenPairs,
     HeadReading,
     cell_embeddings,
     choose_pairs,
@@ -103,7 +100,7 @@ def test_heatmaps_and_logits_are_those_of_a_materialised_r(
     }
     for text in range(TEXTS):
         total = {name: torch.zeros(WINDOWS, CELLS, dtype=torch.float64) for name in found}
-        for head, neuron in scene.chosen.mask[text].nonzero().tolist():
+        for head, neuron in scene.chosen.weights[text].nonzero().tolist():
             neuron_map = scene.activations[:, :, neuron]
             head_map = expected[:, :, head, text]
             total["pairs"] += neuron_map * head_map
@@ -148,8 +145,7 @@ def test_a_gain_removes_exactly_what_its_pairs_said(scene: Scene, factors: Facto
     gain = torch.ones(factors.n_heads, factors.n_neurons, dtype=torch.float64)
     gain[1] = 0
     gain[:, 5] *= 0.5
-    ablated = replace(scene.chosen, gain=gain)
-    removed = ChosenPairs(scene.chosen.mask, scene.chosen.count, 1 - gain)
+    ablated, removed = scene.chosen.scaled(gain), scene.chosen.scaled(1 - gain)
     for logits in (
         lambda chosen: pair_logits(scene.activations, heat, chosen),
         lambda chosen: head_logits(heat, chosen),
@@ -158,15 +154,28 @@ def test_a_gain_removes_exactly_what_its_pairs_said(scene: Scene, factors: Facto
         torch.testing.assert_close(logits(ablated) + logits(removed), logits(scene.chosen))
 
 
+def test_half_precision_is_good_enough_for_thresholds(scene: Scene, factors: Factors) -> None:
+    heat = head_heatmaps(read("clean", scene, factors), scene.texts, factors)
+    exact = pair_logits(scene.activations, heat, scene.chosen)
+    found = pair_logits(scene.activations, heat, scene.chosen.in_bfloat16())
+    assert float((found - exact).abs().max()) < 0.01 * float(exact.std())
+    gain = torch.rand(factors.n_heads, factors.n_neurons, dtype=torch.float64)
+    found = pair_logits(scene.activations, heat, scene.chosen.in_bfloat16().scaled(gain))
+    exact = pair_logits(scene.activations, heat, scene.chosen.scaled(gain))
+    assert float((found - exact).abs().max()) < 0.02 * float(exact.std())
+    for logits in (head_logits(heat, scene.chosen), neuron_logits(scene.activations, scene.chosen)):
+        assert logits.dtype == torch.float64
+
+
 def test_the_chosen_pairs_are_the_most_similar() -> None:
     similarity = torch.randn(2, 3, 40)
     chosen = choose_pairs(similarity, share=0.1)
     assert chosen.count == 12
-    assert chosen.mask.sum(dim=(1, 2)).tolist() == [12, 12]
+    assert chosen.weights.sum(dim=(1, 2)).tolist() == [12, 12]
     for text in range(2):
-        own = chosen.mask[text]
+        own = chosen.weights[text] == 1
         assert similarity[text][own].min() > similarity[text][~own].max()
-    assert torch.equal(chosen.of(slice(1, 2)).mask, chosen.mask[1:])
+    assert torch.equal(chosen.of(slice(1, 2)).weights, chosen.weights[1:])
 
 
 @pytest.mark.parametrize("share", [0.0, 1.5])

@@ -1,0 +1,67 @@
+"""What the methods read from an encoded picture; each is made at its first use and kept with it."""
+
+from __future__ import annotations
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from backend.clip.encoded import EncodedImage
+from backend.clip.models import ClipResNet
+from backend.clip.windows import CELL
+from backend.pairs.segmentation import (
+    HeadReading,
+    Method,
+    Mode,
+    cell_embeddings,
+    clean_reading,
+    head_values,
+    official_reading,
+    self_self_values,
+)
+from backend.pairs.sinks import sinks_on_grid
+
+
+def window_tokens(model: ClipResNet, encoded: EncodedImage) -> Float[Tensor, "window cell neuron"]:
+    """Activations with positions, without the mean token."""
+    return encoded.activations.unpack() + model.cell_positions(*encoded.layout.window)
+
+
+def head_reading(
+    model: ClipResNet, encoded: EncodedImage, mode: Mode, sinks: Int[Tensor, "sink 2"]
+) -> HeadReading:
+    """r of every head at every cell, ``sinks`` being those of the model's native grid."""
+    rows, columns = encoded.layout.window
+
+    def make() -> tuple[Tensor, ...]:
+        values = head_values(window_tokens(model, encoded), model.factors)
+        if mode == "clean":
+            return (clean_reading(values, model.factors).coordinates,)
+        side = model.image_size // CELL
+        reading = official_reading(
+            values,
+            encoded.attention,
+            model.factors,
+            sinks=sinks_on_grid(sinks, of=(side, side), rows=rows, columns=columns),
+            rows=rows,
+            columns=columns,
+        )
+        assert reading.shift is not None
+        return reading.coordinates, reading.shift
+
+    coordinates, *shift = encoded.derived(mode, make)
+    return HeadReading(coordinates, shift[0] if shift else None)
+
+
+def embedded_cells(
+    model: ClipResNet, encoded: EncodedImage, method: Method
+) -> Float[Tensor, "window cell d_out"]:
+    """Unit embedding of every cell, as maskclip or selfself reads it."""
+
+    def make() -> tuple[Tensor, ...]:
+        tokens = window_tokens(model, encoded)
+        values = head_values(tokens, model.factors)
+        if method == "selfself":
+            values = self_self_values(tokens, values, model.query_key)
+        return (cell_embeddings(values, model.factors),)
+
+    return encoded.derived(method, make)[0]
