@@ -48,6 +48,19 @@ def heatmap_png(
     positive: Colour = POSITIVE,
     negative: Colour = NEGATIVE,
 ) -> bytes:
+    """:func:`heatmap_image` as a file."""
+    overlay = heatmap_image(values, scale=scale, size=size, positive=positive, negative=negative)
+    return _png(overlay)
+
+
+def heatmap_image(
+    values: Float[np.ndarray, "row column"],
+    *,
+    scale: float,
+    size: tuple[int, int],
+    positive: Colour = POSITIVE,
+    negative: Colour = NEGATIVE,
+) -> Image.Image:
     """RGBA overlay of a grid of cells that covers an image of ``size`` (width, height).
 
     Cells are interpolated bilinearly.  ``scale`` is the |value| at full opacity, larger ones look
@@ -60,7 +73,7 @@ def heatmap_png(
     rgba = np.empty((*signed.shape, 4), np.uint8)
     rgba[..., :3] = np.where(signed[..., None] < 0, negative, positive)
     rgba[..., 3] = np.round(255 * strength)
-    return _png(Image.fromarray(rgba))
+    return Image.fromarray(rgba)
 
 
 def mask_png(mask: UInt8[np.ndarray, "height width"]) -> bytes:

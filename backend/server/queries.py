@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -46,6 +47,14 @@ NEIGHBOURS = 12
 
 HEATMAP_SIDE = 224
 """Pixels of a pair's heatmap: the size at which exemplars are shown."""
+
+
+@dataclass(frozen=True)
+class Heatmap:
+    """Cells of a pair on an image, oriented, and the value at full colour."""
+
+    values: Float[np.ndarray, "row column"]
+    scale: float
 
 
 class Catalog:
@@ -209,16 +218,20 @@ class Catalog:
             raise not_found("image", f"{name} has no thumbnail of image {image}.")
         return thumbnail
 
-    def heatmap_png(self, name: str, neuron: int, head: int, image: int) -> bytes:
-        """Signed overlay of a pair on one of its exemplars; 404 where none is stored."""
+    def heatmap(self, name: str, neuron: int, head: int, image: int) -> Heatmap:
+        """Map of a pair on one of its exemplars; 404 where none is stored."""
         exemplars = self.check_pair(name, neuron, head).store.exemplars
         values = None
         if exemplars is not None:
             values = exemplars.heatmap(head=head, neuron=neuron, image=image)
         if exemplars is None or values is None:
             raise not_found("heatmap", f"{name} has no heatmap of this pair on image {image}.")
-        scale = exemplars.scale(head=head, neuron=neuron)
-        return heatmap_png(values, scale=scale, size=(HEATMAP_SIDE, HEATMAP_SIDE))
+        return Heatmap(values, exemplars.scale(head=head, neuron=neuron))
+
+    def heatmap_png(self, name: str, neuron: int, head: int, image: int) -> bytes:
+        """The same as a signed overlay."""
+        found = self.heatmap(name, neuron, head, image)
+        return heatmap_png(found.values, scale=found.scale, size=(HEATMAP_SIDE, HEATMAP_SIDE))
 
     def _summary(self, opened: OpenStore) -> dict[str, Any]:
         store, manifest = opened.store, opened.store.manifest

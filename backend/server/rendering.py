@@ -1,9 +1,15 @@
 """Draws a page with its template.
 
-A template sees exactly the fields of its page's dataclass, the address builder ``urls``, ``asset``
-(name of a static file to its address), ``visit`` (how the page was asked for) and ``snippets``
-(what the share dialog offers for copying).  ``tests/server/test_pages.py`` checks both
-directions: no template uses a name that is not documented there, and no field is left unused.
+A template sees exactly the fields of its page's dataclass and what belongs to every page:
+
+    urls         the address builder
+    asset        name of a static file to its address
+    visit        how the page was asked for: as an embed, on which version of the data
+    snippets     what the share dialog offers for copying
+    preview_url  the picture that other sites show for a link to the page
+
+``tests/server/test_pages.py`` checks both directions: no template uses a name that is not
+documented there, and no field is left unused.
 """
 
 from __future__ import annotations
@@ -40,6 +46,7 @@ def render(request: Request, page: Page, status: int = 200) -> HTMLResponse:
             urls=urls,
             asset=lambda name: urls.static(assets.digest, name),
             visit=visit,
+            preview_url=_preview_url(page, urls),
             snippets=[] if visit.embed else snippets_of(page, urls),
         )
     )
@@ -49,6 +56,13 @@ def render(request: Request, page: Page, status: int = 200) -> HTMLResponse:
     if visit.embed:
         headers["Content-Security-Policy"] = EMBED_POLICY
     return HTMLResponse(html, status_code=status, headers=headers)
+
+
+def _preview_url(page: Page, urls: Urls) -> str | None:
+    """The picture that other sites show for the page: absolute, so only under a public address."""
+    if page.share is not None:
+        return urls.absolute(urls.share_preview(page.share.id))
+    return None if page.view_url is None else urls.absolute(urls.preview(page.view_url))
 
 
 def render_error(request: Request, detail: schemas.ErrorDetail) -> HTMLResponse:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from backend.server.engine import Engine
 from backend.server.live import LiveModels
+from backend.server.previews import Previews
 from backend.server.queries import Catalog
 from backend.server.segmentations import Segmentations
 from backend.server.settings import Settings
@@ -29,6 +30,7 @@ class Services:
     engine: Engine[ClipResNet]
     segmentations: Segmentations
     shares: Shares
+    previews: Previews
     openapi: Callable[[], dict[str, Any]]
     """The application's own OpenAPI description."""
 
@@ -45,4 +47,5 @@ def make_services(
     database = ShareDatabase(settings.data / "shares.sqlite")
     segmentations = Segmentations(settings, urls, catalog, engine, is_shared=database.keeps)
     shares = Shares(settings, urls, catalog, database, segmentations)
-    return Services(settings, urls, catalog, engine, segmentations, shares, openapi)
+    previews = Previews(catalog, segmentations)
+    return Services(settings, urls, catalog, engine, segmentations, shares, previews, openapi)

@@ -218,7 +218,7 @@ class Shares:
         self, request: schemas.ShareRequest, model_of: ModelOf
     ) -> tuple[str | None, str | None, str | None, str]:
         """What is shared: segmentation or view, the model it is of, and that model's version."""
-        view = None if request.view is None else self._view(request.view)
+        view = None if request.view is None else own_view(request.view, self._urls.prefix)
         segmentation = request.segmentation or _lab_result(view)
         if segmentation is None:
             model = model_of(view or "/")
@@ -232,25 +232,28 @@ class Shares:
             raise not_found("share", "There is no such share; it may have been deleted.")
         return stored
 
-    def _view(self, view: str) -> str:
-        """The address of a page of this server, checked and without the prefix."""
-        refused = invalid(
-            "view",
-            "A view is the root-relative address of a page of this server, like /demo/pairs/3/4.",
-        )
-        if not view.startswith("/") or view.startswith("//"):
-            raise refused
-        if not view.isascii() or "\\" in view or any(c <= " " or c == "\x7f" for c in view):
-            raise refused
-        try:
-            parts = urlsplit(view)
-        except ValueError:
-            raise refused from None
-        if parts.scheme or parts.netloc:
-            raise refused
-        prefix = self._urls.prefix
-        inside = prefix and (parts.path == prefix or parts.path.startswith(prefix + "/"))
-        return (view[len(prefix) :] if inside else view) or "/"
+
+def own_view(view: str, prefix: str) -> str:
+    """The address of a page of this server, without its ``prefix``; 422 for any other address.
+
+    Whether there is such a page is for :func:`~backend.server.pages.addresses.view_of` to say.
+    """
+    refused = invalid(
+        "view",
+        "A view is the root-relative address of a page of this server, like /demo/pairs/3/4.",
+    )
+    if not view.startswith("/") or view.startswith("//"):
+        raise refused
+    if not view.isascii() or "\\" in view or any(c <= " " or c == "\x7f" for c in view):
+        raise refused
+    try:
+        parts = urlsplit(view)
+    except ValueError:
+        raise refused from None
+    if parts.scheme or parts.netloc:
+        raise refused
+    inside = prefix and (parts.path == prefix or parts.path.startswith(prefix + "/"))
+    return (view[len(prefix) :] if inside else view) or "/"
 
 
 def _lab_result(view: str | None) -> str | None:

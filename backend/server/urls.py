@@ -145,6 +145,13 @@ class Urls:
         return self.prefix + API + "/openapi.json"
 
     # Pictures
+    def preview(self, view: str) -> str:
+        """What other sites show for a link to the page at ``view``."""
+        return self._api("preview.png", view=view)
+
+    def share_preview(self, share: str) -> str:
+        return self._api("shares", share, "preview.png")
+
     def exemplar(self, model: str, image: int) -> str:
         """Thumbnail of an image of the data set."""
         return self._api("models", model, "images", f"{image}.webp")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from backend.server import schemas
+from backend.server.pages.tiles import Tile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,8 +23,8 @@ class Page:
     """One sentence for search engines and link previews."""
     json_url: str | None = None
     """The page's JSON twin."""
-    image_url: str | None = None
-    """Root-relative picture for link previews."""
+    tiles: tuple[Tile, ...] = ()
+    """Pictures that the page's link preview is made of."""
     view_url: str | None = None
     """The page's own address, which "share" shares; ``None`` where there is nothing to share."""
     model: schemas.ModelSummary | None = None
@@ -37,11 +38,6 @@ class Page:
     def private(self) -> bool:
         """Whether the page shows something that only those with its address may see."""
         return self.share is not None
-
-
-def picture_of(pairs: list[Any]) -> str | None:
-    """A picture for link previews: the top image of the first pair."""
-    return pairs[0].thumbnails[0].url if pairs and pairs[0].thumbnails else None
 
 
 def listed(words: list[str]) -> str:

@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from backend.server import schemas
 from backend.server.collected import Wanted, collection
-from backend.server.pages.base import Page, picture_of
+from backend.server.pages.base import Page
+from backend.server.pages.tiles import tiles_of_pairs
 from backend.server.services import Services
 
 
@@ -36,15 +37,16 @@ class CollectionPage(Page):
 def collection_page(services: Services, name: str, wanted: Wanted) -> CollectionPage:
     urls = services.urls
     told = collection(services.catalog, urls, name, wanted)
+    detail = services.catalog.model(name)
     query = told.url.partition("?")[2]
     number = len(told.entries)
     return CollectionPage(
         title=told.title or (f"{number} pairs of {name}" if number else f"Collection of {name}"),
         description=told.about or f"A list of neuron-head pairs of {name}.",
         json_url=_with(urls.api_collection(name), query),
-        image_url=picture_of(told.entries),
+        tiles=tiles_of_pairs(detail.name, told.entries),
         view_url=told.url,
-        model=services.catalog.model(name),
+        model=detail,
         collection=told,
         file_url=_with(urls.api_collection(name, "json"), query),
         table_url=_with(urls.api_collection(name, "csv"), query),

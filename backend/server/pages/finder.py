@@ -7,8 +7,9 @@ from typing import ClassVar, Literal
 
 from backend.server import schemas
 from backend.server.finder import conditions, find_pairs
-from backend.server.pages.base import Page, picture_of
+from backend.server.pages.base import Page
 from backend.server.pages.pager import PagerLink, pager_links
+from backend.server.pages.tiles import tiles_of_pairs
 from backend.server.schemas.finder import SortColumn
 from backend.server.services import Services
 
@@ -95,7 +96,7 @@ def finder_page(services: Services, name: str, asked: schemas.FinderQuery) -> Fi
         title=f"{found.matching:,} pairs of {name}",
         description=f"The neuron-head pairs of {name} as a table that can be sorted and filtered.",
         json_url=services.urls.api_pairs(name, asked.asked()),
-        image_url=picture_of(found.results),
+        tiles=tiles_of_pairs(name, found.results),
         view_url=services.urls.pairs(name, asked.asked()),
         model=services.catalog.summary(name),
         asked=asked,

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from backend.server import schemas
 from backend.server.pages.base import Page
+from backend.server.pages.tiles import tiles_of_pairs
 from backend.server.services import Services
 
 FEATURED_ON_HOME = 8
@@ -35,6 +36,7 @@ def home_page(services: Services) -> HomePage:
         "exact directions, words, images and live segmentation.",
         json_url=services.urls.api_models(),
         view_url=services.urls.home(),
+        tiles=tiles_of_pairs(first.name, first.clearest or first.strongest) if first else (),
         model=models[0] if len(models) == 1 else None,
         models=models,
         featured=(first.clearest or first.strongest)[:FEATURED_ON_HOME] if first else [],

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from backend.server import schemas
-from backend.server.pages.base import Page, picture_of
+from backend.server.pages.base import Page
+from backend.server.pages.tiles import tiles_of_pairs
 from backend.server.services import Services
 
 
@@ -27,7 +28,7 @@ def model_page(services: Services, name: str) -> ModelPage:
         description=f"{detail.pairs:,} neuron-head pairs of {detail.architecture}, "
         f"seen on {detail.images:,} images of {detail.dataset}.",
         json_url=services.urls.api_model(name),
-        image_url=picture_of(detail.clearest or detail.strongest),
+        tiles=tiles_of_pairs(detail.name, detail.clearest or detail.strongest),
         view_url=detail.url,
         model=detail,
         detail=detail,

@@ -9,6 +9,7 @@ from backend.server import charts, formats, schemas
 from backend.server.charts import WordBars
 from backend.server.pages.base import Page
 from backend.server.pages.steps import Step, steps_along
+from backend.server.pages.tiles import tiles_of_pairs
 from backend.server.services import Services
 from backend.server.units import neuron_unit
 
@@ -51,7 +52,7 @@ def neuron_page(services: Services, name: str, number: int) -> NeuronPage:
         description=f"Neuron {number} of {name}: {words}. Its {len(neuron.heads)} heads make "
         f"{len(neuron.subconcepts)} sub-concepts of it.",
         json_url=services.urls.api_neuron(name, number),
-        image_url=neuron.top_images[0].url if neuron.top_images else None,
+        tiles=tiles_of_pairs(name, neuron.heads),
         view_url=neuron.url,
         model=services.catalog.summary(name),
         neuron=neuron,

@@ -9,6 +9,7 @@ from backend.server import charts, formats, schemas
 from backend.server.charts import CurveChart, HistogramChart, WordBars
 from backend.server.pages.base import Page
 from backend.server.pages.steps import Step, steps_along
+from backend.server.pages.tiles import tiles_of_images
 from backend.server.services import Services
 
 WORDS_SHOWN = 12
@@ -60,7 +61,7 @@ def pair_page(services: Services, name: str, neuron: int, head: int) -> PairPage
         f"{formats.number(pair.norm)}, larger than {formats.percentile(pair.norm_percentile)} % "
         "of pairs.",
         json_url=services.urls.api_pair(name, neuron, head),
-        image_url=pair.top_images[0].url if pair.top_images else None,
+        tiles=tiles_of_images(detail.name, pair.top_images, (neuron, head)),
         view_url=pair.url,
         model=detail,
         pair=pair,

@@ -8,7 +8,8 @@ from typing import ClassVar
 from backend.server import schemas
 from backend.server.engine import EngineError
 from backend.server.errors import ApiError
-from backend.server.pages.base import Page, picture_of
+from backend.server.pages.base import Page
+from backend.server.pages.tiles import tiles_of_pairs
 from backend.server.services import Services
 
 SEARCH_LIMIT = 24
@@ -58,7 +59,7 @@ def search_page(
         title=f"“{asked}” in {name}" if asked else f"Search {name}",
         description=f"Neuron-head pairs of {name} whose direction is most similar to a text.",
         json_url=services.urls.api_search(name, results.query, limit) if results else None,
-        image_url=picture_of(results.results) if results else None,
+        tiles=tiles_of_pairs(detail.name, results.results) if results else (),
         view_url=services.urls.search(name, asked or None, limit if results else None),
         model=detail,
         query=asked,

@@ -10,6 +10,7 @@ from backend.server.engine import EngineError
 from backend.server.errors import ApiError
 from backend.server.pages.addresses import view_of
 from backend.server.pages.base import Page, listed
+from backend.server.pages.tiles import ResultTile
 from backend.server.services import Services
 
 
@@ -68,7 +69,7 @@ def _shared_segmentation(services: Services, result: schemas.Segmentation) -> Pa
         title=f"{heading} in a picture",
         heading=heading,
         description=f"A picture segmented by words with the neuron-head pairs of {result.model}.",
-        image_url=result.image_url,
+        tiles=(ResultTile(result.id),),
         model=served.get(result.model),
         segmentation=result,
     )

@@ -7,8 +7,9 @@ from typing import ClassVar
 
 from backend.server import schemas
 from backend.server.errors import invalid
-from backend.server.pages.base import Page, picture_of
+from backend.server.pages.base import Page
 from backend.server.pages.pager import PagerLink, pager_links
+from backend.server.pages.tiles import tiles_of_pairs
 from backend.server.services import Services
 from backend.server.splits import SPLITS_KEPT, gallery
 
@@ -35,7 +36,7 @@ def splits_page(services: Services, name: str, offset: int) -> SplitsPage:
         description=f"Pairs of {name} that part most strongly from their neuron: sub-concepts "
         "that one head makes of it.",
         json_url=services.urls.api_splits(name, offset=offset or None),
-        image_url=picture_of(found.splits),
+        tiles=tiles_of_pairs(name, found.splits),
         view_url=services.urls.splits(name, offset or None),
         model=services.catalog.summary(name),
         gallery=found,

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from backend.server.routes.api.collected import collected
 from backend.server.routes.api.finder import finder
+from backend.server.routes.api.previews import previews
 from backend.server.routes.api.shared import shared
 from backend.server.routes.api.stored import stored
 from backend.server.routes.api.units import units
@@ -13,5 +14,5 @@ from backend.server.routes.api.uploaded import uploaded
 from backend.server.urls import API
 
 router = APIRouter(prefix=API)
-for part in (finder, stored, units, uploaded, collected, shared):
+for part in (finder, stored, units, uploaded, collected, shared, previews):
     router.include_router(part)
