@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
@@ -39,7 +39,82 @@ class EncodingSettings:
 IN_WINDOWS = EncodingSettings()
 
 
+@dataclass(frozen=True)
+class PreparedImage:
+    """A picture that is ready for the backbone.
+
+    Attributes:
+        size: (width, height) of the picture, in pixels.
+        layout: how windows cover it.
+        inputs: every window, uint8, and, if there is a whole pass, the model's own preprocessing of
+            the picture; each ``[3, height, width]``, in main memory.
+    """
+
+    size: tuple[int, int]
+    layout: Layout
+    inputs: tuple[Tensor, ...]
+
+
+def prepare_image(
+    model: ClipResNet, image: Image.Image, settings: EncodingSettings
+) -> PreparedImage:
+    """Scales and cuts a picture; needs no device, and may be done on any thread.
+
+    Raises:
+        ValueError: the picture needs more windows or cells than are allowed.
+    """
+    covered = layout(
+        image.size,
+        native=model.image_size,
+        view=settings.view,
+        shorter_side=settings.shorter_side,
+    )
+    inputs = _windows(image, covered)
+    if settings.whole_pass:
+        inputs.append(model.preprocess(image))
+    return PreparedImage(image.size, covered, tuple(inputs))
+
+
 @torch.inference_mode()
+def pass_inputs(model: ClipResNet, inputs: Sequence[Tensor]) -> list[Float[Tensor, "neuron _ _"]]:
+    """One pass of the backbone: the last block's output of every input of prepared pictures.
+
+    Inputs of different shapes take a pass for each shape.
+    """
+    by_shape: dict[torch.Size, list[int]] = defaultdict(list)
+    for place, pixels in enumerate(inputs):
+        by_shape[pixels.shape].append(place)
+    found: dict[int, Tensor] = {}
+    for places in by_shape.values():
+        stacked = torch.stack([_normalised(model, inputs[place]) for place in places])
+        found |= zip(places, model.feature_map(stacked), strict=True)
+    return [found[place] for place in range(len(inputs))]
+
+
+@torch.inference_mode()
+def encoded_image(
+    model: ClipResNet,
+    prepared: PreparedImage,
+    features: Sequence[Float[Tensor, "neuron _ _"]],
+    *,
+    precision: torch.dtype = torch.float16,
+) -> EncodedImage:
+    """A picture whose inputs have all been through the backbone.
+
+    Args:
+        precision: in which cells are kept.
+    """
+    windows = len(prepared.layout.corners)
+    whole = _whole_pass(model, features[windows]) if len(features) > windows else None
+    own = torch.stack(list(features[:windows]))
+    return encoded_from_features(model, own, prepared.size, prepared.layout, whole, precision)
+
+
+def inputs_at_once(model: ClipResNet) -> int:
+    """Inputs that go into one pass of the backbone: more are no faster."""
+    return WINDOWS_AT_ONCE[model.device.type]
+
+
 def encode_images(
     model: ClipResNet,
     images: Sequence[Image.Image],
@@ -48,40 +123,33 @@ def encode_images(
     precision: torch.dtype = torch.float16,
     advance: Callable[[int], None] | None = None,
 ) -> list[EncodedImage]:
-    """Runs the backbone over pictures.
+    """Runs the backbone over pictures; inputs of all of them share its passes.
 
     Args:
         precision: in which cells are kept.
-        advance: is told how many windows each batch had; what it raises ends the work.
+        advance: is told how many inputs each pass had; what it raises ends the work.
 
     Raises:
         ValueError: a picture needs more windows or cells than are allowed.
     """
-    layouts = [
-        layout(
-            image.size,
-            native=model.image_size,
-            view=settings.view,
-            shorter_side=settings.shorter_side,
+    prepared = [prepare_image(model, image, settings) for image in images]
+    inputs = [pixels for each in prepared for pixels in each.inputs]
+    # One shape after the other, so that every pass is as full as can be.
+    order = sorted(range(len(inputs)), key=lambda place: inputs[place].shape)
+    features: dict[int, Tensor] = {}
+    at_once = inputs_at_once(model)
+    for start in range(0, len(order), at_once):
+        part = order[start : start + at_once]
+        features |= zip(part, pass_inputs(model, [inputs[place] for place in part]), strict=True)
+        if advance is not None:
+            advance(len(part))
+    places = iter(range(len(inputs)))
+    return [
+        encoded_image(
+            model, each, [features[next(places)] for _ in each.inputs], precision=precision
         )
-        for image in images
+        for each in prepared
     ]
-    inputs: list[Tensor] = []
-    for image, covered in zip(images, layouts, strict=True):
-        inputs += _windows(model, image, covered)
-        if settings.whole_pass:
-            inputs.append(model.preprocess(image).to(model.device))
-    features = _features(model, inputs, advance)
-    encoded, place = [], 0
-    for image, covered in zip(images, layouts, strict=True):
-        own = torch.stack(features[place : place + len(covered.corners)])
-        place += len(own)
-        whole = None
-        if settings.whole_pass:
-            whole = _whole_pass(model, features[place])
-            place += 1
-        encoded.append(encoded_from_features(model, own, image.size, covered, whole, precision))
-    return encoded
 
 
 def encoded_from_features(
@@ -102,11 +170,11 @@ def encoded_from_features(
     )
 
 
-def _windows(model: ClipResNet, image: Image.Image, covered: Layout) -> list[Tensor]:
-    """Normalised pixels of every window, ``[3, height, width]``."""
+def _windows(image: Image.Image, covered: Layout) -> list[UInt8[Tensor, "3 height width"]]:
+    """Pixels of every window; they share the memory of the scaled picture."""
     size = (covered.columns * CELL, covered.rows * CELL)
     resized = image.convert("RGB").resize(size, Image.Resampling.BICUBIC)
-    pixels = model.preprocess_batch(np.asarray(resized)[None])[0]
+    pixels = torch.from_numpy(np.array(resized)).permute(2, 0, 1)
     height, width = (CELL * side for side in covered.window)
     return [
         pixels[:, CELL * top : CELL * top + height, CELL * left : CELL * left + width]
@@ -114,24 +182,11 @@ def _windows(model: ClipResNet, image: Image.Image, covered: Layout) -> list[Ten
     ]
 
 
-def _features(
-    model: ClipResNet, inputs: Sequence[Tensor], advance: Callable[[int], None] | None
-) -> list[Tensor]:
-    """The last block's output of every input, in order; inputs of one shape run together."""
-    by_shape: dict[torch.Size, list[int]] = defaultdict(list)
-    for place, pixels in enumerate(inputs):
-        by_shape[pixels.shape].append(place)
-    found: dict[int, Tensor] = {}
-    at_once = WINDOWS_AT_ONCE[model.device.type]
-    for places in by_shape.values():
-        for start in range(0, len(places), at_once):
-            part = places[start : start + at_once]
-            found |= zip(
-                part, model.feature_map(torch.stack([inputs[p] for p in part])), strict=True
-            )
-            if advance is not None:
-                advance(len(part))
-    return [found[place] for place in range(len(inputs))]
+def _normalised(model: ClipResNet, pixels: Tensor) -> Float[Tensor, "3 height width"]:
+    """An input as the backbone takes it, on its device."""
+    if pixels.dtype == torch.uint8:
+        return model.normalise(pixels[None])[0]
+    return pixels.to(model.device)
 
 
 def _whole_pass(model: ClipResNet, features: Float[Tensor, "neuron row column"]) -> WholePass:

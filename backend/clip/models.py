@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 from open_clip import CLIP, get_model_config, list_models
 from open_clip import pretrained as registry
 from open_clip.transform import PreprocessCfg, image_transform_v2, merge_preprocess_dict
@@ -114,11 +114,16 @@ class ClipResNet:
 
     def preprocess_batch(self, images: np.ndarray) -> Float[Tensor, "image 3 row column"]:
         """Normalises uint8 pictures ``[image, row, column, 3]`` that already have their size."""
-        pixels = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2)
-        pixels = pixels.to(self.device, torch.float32) / 255
-        mean = torch.tensor(self.preprocessing.mean, device=pixels.device)[:, None, None]
-        std = torch.tensor(self.preprocessing.std, device=pixels.device)[:, None, None]
-        return (pixels - mean) / std
+        return self.normalise(torch.from_numpy(np.array(images)).permute(0, 3, 1, 2))
+
+    def normalise(
+        self, pixels: UInt8[Tensor, "image 3 row column"]
+    ) -> Float[Tensor, "image 3 row column"]:
+        """Pictures of the right size as the backbone takes them, on its device."""
+        scaled = pixels.to(self.device, torch.float32) / 255
+        mean = torch.tensor(self.preprocessing.mean, device=scaled.device)[:, None, None]
+        std = torch.tensor(self.preprocessing.std, device=scaled.device)[:, None, None]
+        return (scaled - mean) / std
 
     @torch.inference_mode()
     def feature_map(

@@ -79,6 +79,15 @@ class ReadTexts:
         rows = list(places)
         return ReadTexts(self.embeddings[rows], self.agreement[rows], self.trained[rows])
 
+    def joined(self, others: Sequence[ReadTexts]) -> ReadTexts:
+        """These texts and then those of ``others``."""
+        all_of = (self, *others)
+        return ReadTexts(
+            embeddings=torch.cat([texts.embeddings for texts in all_of]),
+            agreement=torch.cat([texts.agreement for texts in all_of]),
+            trained=torch.cat([texts.trained for texts in all_of]),
+        )
+
     def averaged(self, counts: Sequence[int]) -> ReadTexts:
         """Texts in groups of ``counts`` as one each: the mean of their unit embeddings, unit again.
 

@@ -78,7 +78,7 @@ async def _lifespan(app: FastAPI, settings: Settings, stores: list[Store]) -> As
     engine = engine_for(stores, settings)
     services = make_services(settings, stores, engine, app.openapi)
     services.shares.open()
-    services.segmentations.open()
+    services.kept.open()
     app.state.services = services
     engine.start()
     prepare = asyncio.create_task(asyncio.to_thread(_prepare, services))
@@ -108,7 +108,7 @@ async def _purge_forever(services: Services) -> None:
     while True:
         await asyncio.sleep(services.settings.purge_interval.total_seconds())
         try:
-            await asyncio.to_thread(services.segmentations.purge)
+            await asyncio.to_thread(services.kept.purge)
         except Exception:
             log.exception("expired uploads could not be deleted")
 

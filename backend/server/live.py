@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,12 @@ log = logging.getLogger(__name__)
 
 TEXTS_KEPT = 1024
 """Embedded texts that are remembered: at most 4 KB each, so 4 MB a model."""
+
+PROMPT = "\0prompt "
+"""Before the text of a prompt, whose commas part synonyms; no text begins like this."""
+
+_Place = tuple[str, tuple[str, ...], str]
+"""Model, templates and text."""
 
 SHOWN_DIGITS = 12
 """Digits of a fingerprint that a sentence shows."""
@@ -53,7 +59,7 @@ class LiveModels:
 
     def __init__(self, engine: Engine[ClipResNet]) -> None:
         self.engine = engine
-        self._texts: OrderedDict[tuple[str, tuple[str, ...], str], ReadTexts] = OrderedDict()
+        self._texts: OrderedDict[_Place, ReadTexts] = OrderedDict()
         self._lock = threading.Lock()
 
     def status(self, store: Store) -> LiveStatus:
@@ -64,18 +70,39 @@ class LiveModels:
         """One text in the store's own templates; blocks, so call it from a thread."""
         templates = tuple(store.manifest.templates)
         place = (_key(store), templates, text)
-        with self._lock:
-            if place in self._texts:
-                self._texts.move_to_end(place)
-                return self._texts[place]
+        if (known := self._known(place)) is not None:
+            return known
         found = self.engine.run_blocking(
             _key(store), lambda model: model.read_texts([text], templates).cpu()
         )
+        self._remember(place, found)
+        return found
+
+    def read_prompts(self, store: Store, model: ClipResNet, prompts: Sequence[str]) -> ReadTexts:
+        """Prompts, which may list synonyms; called on the device's thread."""
+        templates = tuple(store.manifest.templates)
+        places = [(_key(store), templates, f"{PROMPT}{prompt}") for prompt in prompts]
+        rows = [self._known(place) for place in places]
+        new = [at for at, row in enumerate(rows) if row is None]
+        if new:
+            found = model.read_prompts([prompts[at] for at in new], templates).cpu()
+            for row, at in enumerate(new):
+                rows[at] = found.of([row])
+                self._remember(places[at], found.of([row]))
+        known = [row for row in rows if row is not None]
+        return known[0].joined(known[1:])
+
+    def _known(self, place: _Place) -> ReadTexts | None:
+        with self._lock:
+            if place in self._texts:
+                self._texts.move_to_end(place)
+            return self._texts.get(place)
+
+    def _remember(self, place: _Place, found: ReadTexts) -> None:
         with self._lock:
             self._texts[place] = found
             while len(self._texts) > TEXTS_KEPT:
                 self._texts.popitem(last=False)
-        return found
 
 
 def _key(store: Store) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,9 @@ LENGTHS_AT_ONCE = 4096
 """Vocabulary words that are centred at a time to measure them: 13 MB at d_out = 768."""
 
 EXAMPLE_WORDS = 8
+
+WORDS_LOOKED_AT = 200
+"""Nearest words among which those that share no part are chosen."""
 
 FEATURED = 12
 """Strongest and clearest pairs on a model's page."""
@@ -188,15 +192,22 @@ class OpenStore:
                 for start in range(0, len(texts), WORDS_AT_ONCE)
             ]
         )
-        chosen: list[str] = []
-        seen: set[str] = set()
-        for place in best.argsort(descending=True, stable=True).tolist():
-            word = self.store.vocabulary[words[place]]
-            parts = set(word.casefold().split())
-            if len(chosen) < EXAMPLE_WORDS and not parts & seen:
-                chosen.append(word)
-                seen |= parts
-        return chosen
+        order = best.argsort(descending=True, stable=True).tolist()
+        return _distinct((self.store.vocabulary[words[place]] for place in order), EXAMPLE_WORDS)
+
+    @cached_property
+    def _word_distances(self) -> Float[Tensor, " word"]:
+        """Length of every word's embedding after the mean is taken off."""
+        agreement = self.vocabulary_embeddings @ self.text_mean
+        squared = 1 - 2 * agreement + self.text_mean.square().sum()
+        return squared.clamp_min(torch.finfo(squared.dtype).eps).sqrt()
+
+    def nearest_words(self, embedding: Float[Tensor, " d_out"], wanted: int) -> list[str]:
+        """Words whose centred embeddings an image's is most like; no two share a word."""
+        image = embedding.float().cpu()
+        products = self.vocabulary_embeddings @ image - self.text_mean @ image
+        best = (products / self._word_distances).topk(min(WORDS_LOOKED_AT, len(products))).indices
+        return _distinct((self.store.vocabulary[place] for place in best.tolist()), wanted)
 
     def top_places(
         self, scores: Float[Tensor, "head neuron"], wanted: int
@@ -207,3 +218,15 @@ class OpenStore:
             (place % self.n_neurons, place // self.n_neurons, score)
             for place, score in zip(best.indices.tolist(), best.values.tolist(), strict=True)
         ]
+
+
+def _distinct(words: Iterable[str], wanted: int) -> list[str]:
+    """The first words of which no two share a part ("blue dove", "blue spoon")."""
+    chosen: list[str] = []
+    seen: set[str] = set()
+    for word in words:
+        parts = set(word.casefold().split())
+        if len(chosen) < wanted and not parts & seen:
+            chosen.append(word)
+            seen |= parts
+    return chosen

@@ -6,13 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from backend.server.encoded import EncodedImages
 from backend.server.engine import Engine
+from backend.server.images import Images
+from backend.server.kept import KeptUploads
+from backend.server.lab import Lab
 from backend.server.live import LiveModels
 from backend.server.previews import Previews
 from backend.server.queries import Catalog
 from backend.server.segmentations import Segmentations
 from backend.server.settings import Settings
-from backend.server.shares import ShareDatabase, Shares
+from backend.server.share_database import ShareDatabase
+from backend.server.shares import Shares
 from backend.server.urls import Urls
 from backend.store import Store
 
@@ -28,6 +33,9 @@ class Services:
     urls: Urls
     catalog: Catalog
     engine: Engine[ClipResNet]
+    kept: KeptUploads
+    images: Images
+    lab: Lab
     segmentations: Segmentations
     shares: Shares
     previews: Previews
@@ -43,9 +51,31 @@ def make_services(
 ) -> Services:
     """Wire the services together; nothing runs yet."""
     urls = Urls(settings.public_url)
-    catalog = Catalog(stores, urls, LiveModels(engine))
+    live = LiveModels(engine)
+    catalog = Catalog(stores, urls, live)
     database = ShareDatabase(settings.data / "shares.sqlite")
-    segmentations = Segmentations(settings, urls, catalog, engine, is_shared=database.keeps)
-    shares = Shares(settings, urls, catalog, database, segmentations)
+    kept = KeptUploads(
+        settings.data,
+        lifetime=settings.upload_lifetime,
+        max_bytes=settings.max_stored_bytes,
+        is_shared=database.keeps,
+    )
+    encoded = EncodedImages(settings.max_encoded_bytes)
+    images = Images(settings, urls, catalog, kept, encoded)
+    lab = Lab(settings, engine, live, images, encoded)
+    segmentations = Segmentations(urls, catalog, images, lab, kept)
+    shares = Shares(settings, urls, catalog, database, kept, images, segmentations)
     previews = Previews(catalog, segmentations)
-    return Services(settings, urls, catalog, engine, segmentations, shares, previews, openapi)
+    return Services(
+        settings=settings,
+        urls=urls,
+        catalog=catalog,
+        engine=engine,
+        kept=kept,
+        images=images,
+        lab=lab,
+        segmentations=segmentations,
+        shares=shares,
+        previews=previews,
+        openapi=openapi,
+    )

@@ -29,6 +29,14 @@ MAX_STORED_BYTES = 2 * 1024**3
 MAX_SHARES = 100_000
 """Rows of the share database: about 1 GB with the longest addresses, titles and notes."""
 
+MAX_ENCODED_BYTES = 512 * 1024**2
+"""What the backbone left of pictures: about 5 MB of RN50x16 for a picture of the usual shape, up to
+four times as much when many methods were asked."""
+
+MAX_WORK = 200_000
+"""Windows x prompts x templates x methods of one request.  20 prompts in 80 templates on the most
+elongated picture (58 windows) ask for 92,800: minutes of RN50x16 on two processor cores."""
+
 QUEUE_BOUND = 16
 """Requests that may wait for the device.  At a second each on a CPU the last one waits 16 s; more
 would only run into the deadline."""
@@ -82,6 +90,8 @@ class Settings(BaseModel):
     upload_lifetime: timedelta = UPLOAD_LIFETIME
     max_stored_bytes: int = Field(default=MAX_STORED_BYTES, ge=0)
     max_shares: int = Field(default=MAX_SHARES, ge=0)
+    max_encoded_bytes: int = Field(default=MAX_ENCODED_BYTES, ge=0)
+    max_work: int = Field(default=MAX_WORK, gt=0)
     queue_bound: int = Field(default=QUEUE_BOUND, ge=1)
     deadline: timedelta = DEADLINE
     drain: timedelta = DRAIN

@@ -21,7 +21,8 @@ FORMATS = ["PNG", "JPEG", "WEBP", "GIF", "BMP"] + (["AVIF"] if features.check("a
 """Formats that are tried; Pillow's others (PDF, EPS, TIFF, …) are more of a target than a help."""
 
 DISPLAY_SIDE = 2048
-"""Longest side of the copy that pages show; WebP itself ends at 16,383."""
+"""Longest side of the copies that are kept, for pages and for the model; WebP itself ends at
+16,383."""
 
 WEBP_QUALITY = 88
 
@@ -74,14 +75,31 @@ def decode_image(data: bytes, *, max_pixels: int, max_aspect: float) -> Image.Im
         raise invalid("image", "The image is damaged and cannot be decoded.") from None
 
 
+def display_size(image: Image.Image) -> Image.Image:
+    """The picture itself, or scaled down to ``DISPLAY_SIDE`` pixels on its longest side."""
+    if max(image.size) <= DISPLAY_SIDE:
+        return image
+    return image.resize(fit(image.size, DISPLAY_SIDE), Image.Resampling.LANCZOS)
+
+
 def display_copy(image: Image.Image) -> bytes:
     """WebP for pages, at most ``DISPLAY_SIDE`` pixels on its longest side."""
-    copy = image
-    if max(image.size) > DISPLAY_SIDE:
-        copy = image.resize(fit(image.size, DISPLAY_SIDE), Image.Resampling.LANCZOS)
     out = io.BytesIO()
-    copy.save(out, "WEBP", quality=WEBP_QUALITY)
+    display_size(image).save(out, "WEBP", quality=WEBP_QUALITY)
     return out.getvalue()
+
+
+def lossless_copy(image: Image.Image) -> bytes:
+    """PNG of the very pixels, written fast rather than small."""
+    out = io.BytesIO()
+    image.save(out, "PNG", compress_level=1)
+    return out.getvalue()
+
+
+def open_copy(data: bytes) -> Image.Image:
+    """A picture that :func:`lossless_copy` wrote."""
+    with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+        return image.convert("RGB")
 
 
 def fit(size: tuple[int, int], longest: int) -> tuple[int, int]:

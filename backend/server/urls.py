@@ -135,6 +135,12 @@ class Urls:
     def api_segmentation(self, model: str, segmentation: str) -> str:
         return self._api("models", model, "segmentations", segmentation)
 
+    def api_images(self, model: str) -> str:
+        return self._api("models", model, "images")
+
+    def api_image(self, model: str, image: str) -> str:
+        return self._api("models", model, "images", image)
+
     def api_shares(self) -> str:
         return self._api("shares")
 
@@ -160,19 +166,30 @@ class Urls:
         """Heatmap of a pair on one of its exemplar images, transparent where it is zero."""
         return self._api("models", model, "pairs", neuron, head, "heatmaps", f"{image}.png")
 
+    def uploaded_image(self, model: str, image: str) -> str:
+        """A visitor's picture."""
+        return self._api("models", model, "images", image, "image.webp")
+
     def segmentation_image(self, model: str, segmentation: str) -> str:
         return self._api("models", model, "segmentations", segmentation, "image.webp")
 
-    def segmentation_mask(self, model: str, segmentation: str) -> str:
+    def segmentation_mask(self, model: str, segmentation: str, method: str | None = None) -> str:
         """8-bit mask: value = place of the prompt, 255 = background."""
-        return self._api("models", model, "segmentations", segmentation, "mask.png")
+        return self._api("models", model, "segmentations", segmentation, "mask.png", method=method)
 
-    def segmentation_overlay(self, model: str, segmentation: str) -> str:
+    def segmentation_overlay(self, model: str, segmentation: str, method: str | None = None) -> str:
         """The mask in the classes' colours, transparent on background."""
-        return self._api("models", model, "segmentations", segmentation, "overlay.png")
+        return self._api(
+            "models", model, "segmentations", segmentation, "overlay.png", method=method
+        )
 
-    def segmentation_heatmap(self, model: str, segmentation: str, place: int) -> str:
-        return self._api("models", model, "segmentations", segmentation, "heatmaps", f"{place}.png")
+    def segmentation_heatmap(
+        self, model: str, segmentation: str, place: int, method: str | None = None
+    ) -> str:
+        name = f"{place}.png"
+        return self._api(
+            "models", model, "segmentations", segmentation, "heatmaps", name, method=method
+        )
 
 
 def with_query(address: str, **query: object) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import json
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -16,7 +15,8 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from backend.server import segmentations as module
+from backend.server import kept as module
+from backend.server.files import write_folder
 from backend.server.middleware import PICTURE_POLICY
 from tests.server.conftest import picture
 
@@ -92,16 +92,6 @@ def test_what_the_model_may_not_know_is_told_with_the_reason(client: TestClient)
     assert verdicts["plain"] is False
 
 
-def test_a_result_from_before_verdicts_can_still_be_shown(start: Start, tmp_path: Path) -> None:
-    with start(data=tmp_path) as client:
-        ident = segment(client, ["cat"]).json()["id"]
-        record = tmp_path / "segmentations" / ident / module.RECORD
-        told = json.loads(record.read_text())
-        del told["picture_doubt"], told["classes"][0]["doubt"]
-        record.write_text(json.dumps(told))
-        assert client.get(f"{ADDRESS}/{ident}").json()["picture_known"] is True
-
-
 def test_a_result_can_be_read_again(client: TestClient, made: dict) -> None:
     assert client.get(f"{ADDRESS}/{made['id']}").json() == made
     assert made["url"] == f"/demo/lab?segmentation={made['id']}"
@@ -130,9 +120,12 @@ def test_metadata_is_not_kept(client: TestClient, start: Start) -> None:
     exif[0x010F] = "SecretCamera"
     exif.get_ifd(0x8825)[2] = (52.0, 31.0, 12.0)
     made = segment(client, ["cat"], picture(format="JPEG", exif=exif)).json()
-    folder = client.app.state.services.settings.data / "segmentations" / made["id"]
-    kept = {path.name: path.read_bytes() for path in folder.iterdir()}
-    assert {"image.webp", "mask.png", "overlay.png", "heatmap-0.png"} < set(kept)
+    data = client.app.state.services.settings.data
+    folders = data / "images" / made["image"], data / "results" / f"segmentation-{made['id']}"
+    files = [path for folder in folders for path in folder.iterdir() if path.is_file()]
+    kept = {path.name: path.read_bytes() for path in files}
+    results = {"pairs-mask.png", "pairs-overlay.png", "pairs-heatmap-0.png"}
+    assert results | {"image.webp", "source.png"} < set(kept)
     assert not any(b"Secret" in content for content in kept.values())
     assert not Image.open(io.BytesIO(kept["image.webp"])).getexif()
 
@@ -223,25 +216,27 @@ def test_a_result_expires_unless_it_is_shared(start: Start) -> None:
         lost = segment(client, ["cat"]).json()
         assert client.get(f"{ADDRESS}/{lost['id']}").status_code == 404
         assert client.get(lost["mask_url"]).status_code == 404
-        assert services.segmentations.purge() == 0, "there is some grace before deletion"
+        assert services.kept.purge() == 0, "there is some grace before deletion"
 
 
 def test_purge_deletes_what_has_expired(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PURGE_GRACE", timedelta(0))
     with start(upload_lifetime=timedelta(hours=1)) as client:
         services = client.app.state.services
-        lost, kept = (segment(client, ["cat"]).json()["id"] for _ in range(2))
-        client.post("/api/v1/shares", json={"segmentation": kept})
-        folder = services.settings.data / "segmentations"
+        lost, kept = (segment(client, ["cat"]).json() for _ in range(2))
+        client.post("/api/v1/shares", json={"segmentation": kept["id"]})
+        folder, results = (services.settings.data / name for name in ("images", "results"))
         for each in (lost, kept):
-            record = folder / each / module.RECORD
+            record = folder / each["image"] / module.RECORD
             text = record.read_text()
             year = str(datetime.now(UTC).year)
             record.write_text(text.replace(f'"created":"{year}', '"created":"2001'))
         (folder / "half-written").mkdir()
-        assert services.segmentations.purge() == 2
-        assert [path.name for path in folder.iterdir()] == [kept]
-        assert client.get(f"{ADDRESS}/{kept}").json()["expires"] is None
+        (results / "half-written").mkdir()
+        assert services.kept.purge() == 2
+        assert [path.name for path in folder.iterdir()] == [kept["image"]]
+        assert [path.name for path in results.iterdir()] == [f"segmentation-{kept['id']}"]
+        assert client.get(f"{ADDRESS}/{kept['id']}").json()["expires"] is None
 
 
 def test_the_quota_is_kept(start: Start) -> None:
@@ -331,6 +326,6 @@ def test_a_result_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     folder.mkdir()
 
     with pytest.raises(TypeError):
-        module.write_folder(folder / "a", {"x": b"1", "y": None}, scratch=scratch)
+        write_folder(folder / "a", {"x": b"1", "y": None}, scratch=scratch)
     assert not list(folder.iterdir())
     assert not list(scratch.iterdir())

@@ -169,8 +169,9 @@ def test_a_shared_segmentation_lives_and_dies_with_its_shares(client: TestClient
         assert client.delete(f"{SHARES}/{made['id']}", headers=bearer).status_code == 204
         assert client.get(result["image_url"]).status_code == status
         assert client.get(result["mask_url"]).status_code == status
-    folder = client.app.state.services.settings.data / "segmentations"
-    assert not (folder / result["id"]).exists()
+    data = client.app.state.services.settings.data
+    assert not (data / "images" / result["image"]).exists()
+    assert not (data / "results" / f"segmentation-{result['id']}").exists()
 
 
 def test_sharing_the_lab_page_of_a_result_keeps_the_result(client: TestClient) -> None:

@@ -172,5 +172,6 @@ async def segment_without_scripts(
     ``prompts`` are separated by commas or lines.  With scripts the lab calls the API instead.
     """
     texts = [text for text in re.split(r"[,\n]", prompts) if text.strip()]
-    result = await services.segmentations.create(model, image, texts, background=background)
+    asked = schemas.SegmentationRequest(prompts=texts, background=background)
+    result, _ = await services.segmentations.create(model, asked, image)
     return RedirectResponse(result.url, status_code=303)

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from backend.server.schemas.base import Wire
+from backend.server.schemas.images import UploadedImage
 from backend.server.schemas.segmentations import Segmentation
 
 MAX_TITLE_CHARACTERS = 200
@@ -22,9 +23,14 @@ Text = Annotated[str, Field(max_length=MAX_TITLE_CHARACTERS)]
 
 
 class ShareRequest(Wire):
-    """Exactly one of ``segmentation`` and ``view`` is given."""
+    """Exactly one of ``view`` and the ids is given.
 
-    segmentation: str | None = None
+    The view of a lab page may name a picture and results in its query; they are then shared with
+    it.
+    """
+
+    image: str | None = Field(default=None, description="id of a picture")
+    segmentation: str | None = Field(default=None, description="id of a segmentation")
     view: str | None = Field(
         default=None, max_length=MAX_VIEW_CHARACTERS, description="root-relative page"
     )
@@ -35,7 +41,9 @@ class ShareRequest(Wire):
 class ShareCreated(Wire):
     id: str
     url: str
-    delete_token: str = Field(description="shown once; deletes the share and, with it, the image")
+    delete_token: str = Field(
+        description="shown once; deletes the share and, unless another shows it, the picture"
+    )
 
 
 class Share(Wire):
@@ -44,13 +52,14 @@ class Share(Wire):
     title: str
     note: str
     view: str | None
+    image: UploadedImage | None
     segmentation: Segmentation | None
     data_version: str
     stale: bool = Field(description="true when the store has changed since this was shared")
     created: datetime
 
 
-class ShareDelete(Wire):
+class DeleteToken(Wire):
     """One of the ways to give a delete token."""
 
     delete_token: str

@@ -12,10 +12,13 @@ from fastapi import Path as PathParameter
 from backend.server import schemas
 from backend.server.csv_files import Cell, csv_chunks
 from backend.server.errors import ApiError
+from backend.server.images import Picture
 from backend.server.middleware import PICTURE_POLICY
 from backend.server.services import Services
 
 Result = TypeVar("Result")
+
+DELETE_TOKEN_HEADER = "X-Delete-Token"  # noqa: S105 (its name)
 
 REVALIDATE = "no-cache"
 """Kept by browsers but asked for again each time: a store may be replaced under the same name."""
@@ -98,13 +101,20 @@ def csv_file(
     )
 
 
-def private_json(body: schemas.Wire) -> Response:
-    """Data of one visitor's, or of those whom they gave the id."""
-    return Response(
-        body.model_dump_json(),
-        media_type="application/json",
-        headers={"Cache-Control": PRIVATE["Cache-Control"]},
-    )
+def private_json(body: schemas.Wire, delete_token: str | None = None) -> Response:
+    """Data of one visitor's, or of those whom they gave the id.
+
+    ``delete_token`` is that of a picture that came with the request.
+    """
+    headers = {"Cache-Control": PRIVATE["Cache-Control"]}
+    if delete_token is not None:
+        headers[DELETE_TOKEN_HEADER] = delete_token
+    return Response(body.model_dump_json(), media_type="application/json", headers=headers)
+
+
+def private_picture(shown: Picture) -> Response:
+    """A visitor's picture, or one that was made of it."""
+    return Response(shown.content, media_type=shown.content_type, headers=PRIVATE)
 
 
 def stored_headers(version: str) -> dict[str, str]:
