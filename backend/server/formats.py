@@ -78,6 +78,20 @@ def count(value: int) -> str:
     return f"{value:,}"
 
 
+def size(value: int) -> str:
+    """Bytes with a unit.
+
+    >>> size(512), size(25165912)
+    ('512\\u202fB', '25.2\\u202fMB')
+    """
+    scaled, unit = float(value), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if scaled < 1000:
+            break
+        scaled, unit = scaled / 1000, larger
+    return f"{scaled:.3g}\N{NARROW NO-BREAK SPACE}{unit}"
+
+
 def first_words(words: Sequence[schemas.Word], wanted: int = 3) -> str:
     """The first words as a title; words that the direction points away from get a minus.
 

@@ -87,6 +87,7 @@ def environment() -> Environment:
         signed=formats.signed,
         percent=formats.percent,
         count=formats.count,
+        size=formats.size,
         percentile=formats.percentile,
         first_words=formats.first_words,
     )

@@ -83,6 +83,9 @@ class Urls:
     def lab(self, model: str, segmentation: str | None = None, **query: object) -> str:
         return self._page(model, "lab", segmentation=segmentation, **query)
 
+    def provenance(self, model: str) -> str:
+        return self._page(model, "provenance")
+
     def share(self, share: str) -> str:
         return self._page("s", share)
 
@@ -128,6 +131,9 @@ class Urls:
 
     def api_splits_csv(self, model: str) -> str:
         return self._api("models", model, "splits.csv")
+
+    def api_provenance(self, model: str) -> str:
+        return self._api("models", model, "provenance")
 
     def api_segmentations(self, model: str) -> str:
         return self._api("models", model, "segmentations")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer
 
 from backend.cli import Checkpoint, Device
 from backend.store import open_store
+from backend.store.exactness import keep_report
 from precompute.datasets import open_images
 from precompute.errors import InputError
 from precompute.progress import Progress
@@ -33,6 +35,10 @@ def verify(
         int, typer.Option(help="Pairs compared with PCA and with scikit-learn; 1 or more.")
     ] = 16,
     device: Device = "auto",
+    keep: Annotated[
+        bool,
+        typer.Option("--keep", help="Leave the report beside the store, for its server to show."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
 ) -> None:
@@ -47,6 +53,9 @@ def verify(
         device=device,
     )
     report = verify_store(request, Progress(quiet=quiet or as_json))
+    if keep:
+        made = {"made": datetime.now(UTC).isoformat(timespec="seconds")}
+        keep_report(store, report.as_dict() | made)
     if as_json:
         typer.echo(json.dumps(report.as_dict(), indent=2))
     else:

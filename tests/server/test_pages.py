@@ -28,6 +28,7 @@ from backend.server.pages.lab import LabPage
 from backend.server.pages.model import ModelPage
 from backend.server.pages.neuron import NeuronPage
 from backend.server.pages.pair import PairPage
+from backend.server.pages.provenance import ProvenancePage
 from backend.server.pages.search import SearchPage
 from backend.server.pages.shared import SharedLinkPage, SharedSegmentationPage
 from backend.server.pages.splits import SplitsPage
@@ -45,6 +46,7 @@ PAGES = [
     "/demo/pairs?words=cat&cosine_min=0.2&sort=cosine&offset=25",
     "/demo/pairs/3/1",
     "/demo/neurons/3",
+    "/demo/provenance",
     "/demo/collection?pairs=3.1,7.4&title=T&note=n",
     "/demo/splits",
     "/demo/lab",
@@ -56,6 +58,7 @@ VIEWS = [
     SearchPage,
     FinderPage,
     PairPage,
+    ProvenancePage,
     NeuronPage,
     CollectionPage,
     SplitsPage,

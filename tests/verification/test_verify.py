@@ -128,12 +128,16 @@ def failing(checks: list[Check]) -> str:
 
 
 def test_a_right_store_passes_with_its_images(folder: Path) -> None:
-    result = verify(folder / "store", "--images", folder / "images", "--samples", 3, "--json")
+    result = verify(
+        folder / "store", "--images", folder / "images", "--samples", 3, "--json", "--keep"
+    )
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
     assert report["ok"] is True
     assert report["left_out"] == []
     assert len(report["checks"]) >= 20
+    kept = json.loads((folder / "store.exactness.json").read_text())
+    assert {name: kept[name] for name in report} == report
     for check in report["checks"]:
         assert set(check) == {"check", "figure", "bound", "ok", "over"}
         assert check["ok"] is (check["figure"] <= check["bound"])

@@ -25,6 +25,7 @@ from backend.server.pages.lab import lab_page
 from backend.server.pages.model import model_page
 from backend.server.pages.neuron import neuron_page
 from backend.server.pages.pair import pair_page
+from backend.server.pages.provenance import provenance_page
 from backend.server.pages.search import SEARCH_LIMIT, search_page
 from backend.server.pages.splits import splits_page
 from backend.server.services import Services
@@ -93,6 +94,9 @@ ADDRESSES = (
     Address("/", lambda services, at, query: home_page(services)),
     Address("/docs", lambda services, at, query: docs_page(services)),
     Address("/{model}", lambda services, at, query: model_page(services, at["model"])),
+    Address(
+        "/{model}/provenance", lambda services, at, query: provenance_page(services, at["model"])
+    ),
     Address(
         "/{model}/search",
         lambda services, at, query: search_page(

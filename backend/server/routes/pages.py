@@ -24,6 +24,7 @@ from backend.server.pages.lab import lab_page
 from backend.server.pages.model import model_page
 from backend.server.pages.neuron import neuron_page
 from backend.server.pages.pair import pair_page
+from backend.server.pages.provenance import provenance_page
 from backend.server.pages.search import SEARCH_LIMIT, search_page
 from backend.server.pages.shared import shared_page
 from backend.server.pages.splits import splits_page
@@ -69,6 +70,12 @@ def shared(request: Request, services: Served, share: str) -> Response:
 def model(request: Request, services: Served, model: str) -> Response:
     """A model: provenance and where to start."""
     return render(request, model_page(services, model))
+
+
+@router.get("/{model}/provenance")
+def provenance(request: Request, services: Served, model: str) -> Response:
+    """What a model's numbers were made from."""
+    return render(request, provenance_page(services, model))
 
 
 @router.get("/{model}/search")

@@ -39,6 +39,11 @@ from backend.server.schemas.pairs import Pair as Pair
 from backend.server.schemas.pairs import PairSummary as PairSummary
 from backend.server.schemas.pairs import Thumbnail as Thumbnail
 from backend.server.schemas.pairs import Word as Word
+from backend.server.schemas.provenance import ExactnessCheck as ExactnessCheck
+from backend.server.schemas.provenance import ExactnessReport as ExactnessReport
+from backend.server.schemas.provenance import Provenance as Provenance
+from backend.server.schemas.provenance import StoredArray as StoredArray
+from backend.server.schemas.provenance import StoredFile as StoredFile
 from backend.server.schemas.search import MAX_QUERY_CHARACTERS as MAX_QUERY_CHARACTERS
 from backend.server.schemas.search import MAX_RESULTS as MAX_RESULTS
 from backend.server.schemas.search import SearchResult as SearchResult

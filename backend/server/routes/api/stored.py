@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from backend.server import schemas
+from backend.server.provenance import provenance
 from backend.server.routes.api.answers import (
     Head,
     Image,
@@ -49,6 +50,19 @@ def get_model(request: Request, services: Served, model: Model) -> Response:
     live = services.engine.status(opened.model_key).state
     version = f"{opened.store.data_version}-{live[0]}"
     return unchanged(request, version) or stored_json(services.catalog.model(model), version)
+
+
+@stored.get(
+    "/models/{model}/provenance",
+    summary="What a model's numbers were made from, and how exact they were found to be",
+    response_model=schemas.Provenance,
+    responses=errors(304, 404, 422),
+)
+def get_provenance(request: Request, services: Served, model: Model) -> Response:
+    told = provenance(services.catalog.open_store(model), services.urls)
+    made = told.exactness.made.timestamp() if told.exactness else 0
+    version = f"{told.data_version}-{made:.0f}"
+    return unchanged(request, version) or stored_json(told, version)
 
 
 @stored.get(
