@@ -64,9 +64,10 @@ def split_strengths(
 
 def overlaps(top_images: Int[Tensor, "pair rank"]) -> Float[Tensor, "pair pair"]:
     """Jaccard overlap of the top images of a few pairs: those of both over those of either."""
-    same = top_images[:, None, :, None] == top_images[None, :, None, :]
-    same &= (top_images != NO_IMAGE)[:, None, :, None]
-    shared = same.sum(dim=(2, 3))
+    images, places = torch.unique(top_images, return_inverse=True)
+    held_by = torch.zeros(len(top_images), len(images))
+    held_by.scatter_(1, places, (top_images != NO_IMAGE).float())
+    shared = held_by @ held_by.T
     held = shared.diagonal()
     return shared / (held[:, None] + held - shared).clamp_min(1)
 

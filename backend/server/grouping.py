@@ -11,7 +11,6 @@ from jaxtyping import Float, Int
 from scipy.cluster.hierarchy import fcluster, linkage
 from torch import Tensor
 
-from backend.pairs.similarity import oriented_directions
 from backend.pairs.subconcepts import (
     norm_shares,
     overlaps,
@@ -62,13 +61,11 @@ class Parts:
 
 def take_apart(opened: OpenStore, neuron: int) -> Parts:
     """What a neuron's heads make of it."""
-    heads = torch.arange(opened.n_heads)
-    directions = oriented_directions(
-        opened.factors, opened.scale, head=heads, neuron=torch.full_like(heads, neuron)
-    )
+    factors, scale = opened.factors, opened.scale[:, neuron]
+    directions = (factors.output @ factors.value[:, :, neuron, None])[..., 0] * scale[:, None]
     share = norm_shares(torch.from_numpy(opened.norm[:, neuron, None]))[:, 0]
     mean = F.normalize(share @ directions, dim=0)
-    speaking = ((share > 0) & (opened.scale[:, neuron] != 0)).nonzero()[:, 0]
+    speaking = ((share > 0) & (scale != 0)).nonzero()[:, 0]
     tops = torch.from_numpy(np.array(opened.store.statistics["top_images"][:, neuron]))
     numbers = group_pairs(directions[speaking], tops[speaking], share[speaking])
     return Parts(

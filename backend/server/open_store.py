@@ -14,6 +14,7 @@ from torch import Tensor
 from backend.pairs.factors import Factors, write_norms
 from backend.pairs.similarity import centre, orientation_scale, pair_similarity
 from backend.server.familiarity import Familiarity
+from backend.server.head_words import WordCounts, count_words
 from backend.server.pair_table import PairTable
 from backend.store import Store
 
@@ -47,7 +48,15 @@ WORDS_LOOKED_AT = 200
 FEATURED = 12
 """Strongest and clearest pairs on a model's page."""
 
-PREPARED = ("word_lengths", "splits", "null_words", "by_norm", "clearest", "example_words")
+PREPARED = (
+    "word_lengths",
+    "splits",
+    "word_counts",
+    "null_words",
+    "by_norm",
+    "clearest",
+    "example_words",
+)
 """Attributes of an open store that are computed once, at their first use."""
 
 CLEAR_PERCENTILE = 90.0
@@ -131,6 +140,17 @@ class OpenStore:
             ]
         )
         return lengths.clamp_min(torch.finfo(lengths.dtype).tiny)
+
+    @cached_property
+    def word_counts(self) -> WordCounts:
+        """How many pairs of each head point towards each word."""
+        return count_words(self.store)
+
+    @cached_property
+    def head_shares(self) -> Float[np.ndarray, " head"]:
+        """Each head's part of the sum of the norms of all pairs."""
+        sums: np.ndarray = self.norm.sum(axis=1, dtype=np.float64)
+        return sums / max(float(sums.sum()), np.finfo(np.float64).tiny)
 
     @cached_property
     def splits(self) -> Splits:

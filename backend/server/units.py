@@ -11,10 +11,11 @@ from jaxtyping import Float, Int
 
 from backend.pairs.subconcepts import split_strengths
 from backend.server import schemas
-from backend.server.cards import as_cosine, finite, pair_fields, weighted_words
+from backend.server.cards import as_cosine, finite, pair_fields, pair_summary, weighted_words
 from backend.server.csv_files import Cell
 from backend.server.formats import first_words
 from backend.server.grouping import Group, Parts, take_apart
+from backend.server.head_words import head_words
 from backend.server.naming import distinct_words, nearest_words, word_similarities
 from backend.server.open_store import OpenStore
 from backend.server.urls import Urls
@@ -41,6 +42,15 @@ WORDS_OF_SUBCONCEPT = 4
 
 IMAGES_OF_SUBCONCEPT = 6
 
+PAIRS_OF_HEAD = 12
+"""Strongest and clearest pairs on a head's page."""
+
+CLEAR_PART = 10
+"""A pair is strong enough to be called clear in the tenth of its head with the largest norms."""
+
+WORDS_OF_HEAD = 12
+"""Common and own words on a head's page."""
+
 
 def neuron_unit(opened: OpenStore, urls: Urls, neuron: int) -> schemas.Neuron:
     """One neuron that exists: its own concept, and what its heads make of it."""
@@ -54,6 +64,26 @@ def neuron_unit(opened: OpenStore, urls: Urls, neuron: int) -> schemas.Neuron:
         subconcepts=_subconcepts(opened, urls, neuron, parts),
         heads=_heads(opened, urls, neuron, parts),
         url=urls.neuron(opened.store.name, neuron),
+    )
+
+
+def head_unit(opened: OpenStore, urls: Urls, head: int) -> schemas.Head:
+    """One head that exists: its own concept, its pairs, and the words they share."""
+    norm = opened.norm[head]
+    by_norm = np.argsort(-norm, kind="stable")
+    strong = by_norm[: max(len(norm) // CLEAR_PART, PAIRS_OF_HEAD)]
+    alike = np.nan_to_num(opened.store.statistics["monosemanticity"][head][strong], nan=-1.0)
+    clear = strong[np.argsort(-alike, kind="stable")]
+    common, own = head_words(opened.store, opened.word_counts, head, wanted=WORDS_OF_HEAD)
+    return schemas.Head(
+        **unit_fields(opened, urls, opened.store.heads, head),
+        head=head,
+        norm_share=float(opened.head_shares[head]),
+        strongest=[pair_summary(opened, urls, int(n), head) for n in by_norm[:PAIRS_OF_HEAD]],
+        clearest=[pair_summary(opened, urls, int(n), head) for n in clear[:PAIRS_OF_HEAD]],
+        common_words=common,
+        own_words=own,
+        url=urls.head(opened.store.name, head),
     )
 
 

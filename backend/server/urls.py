@@ -76,6 +76,9 @@ class Urls:
     def collection(self, model: str, **query: object) -> str:
         return self._page(model, "collection", **query)
 
+    def head(self, model: str, head: int) -> str:
+        return self._page(model, "heads", head)
+
     def splits(self, model: str, offset: int | None = None) -> str:
         """The gallery of pairs that part from their neuron."""
         return self._page(model, "splits", offset=offset)
@@ -125,6 +128,13 @@ class Urls:
     def api_collection(self, model: str, file: str | None = None) -> str:
         """The list as JSON, or as a file of that kind (``json`` or ``csv``)."""
         return self._api("models", model, f"collection.{file}" if file else "collection")
+
+    def api_head(self, model: str, head: int) -> str:
+        return self._api("models", model, "heads", head)
+
+    def api_head_csv(self, model: str, head: int) -> str:
+        """The words of the head's pairs as a table."""
+        return self._api("models", model, "heads", head, "words.csv")
 
     def api_splits(self, model: str, offset: int | None = None, limit: int | None = None) -> str:
         return self._api("models", model, "splits", offset=offset, limit=limit)

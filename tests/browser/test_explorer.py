@@ -19,6 +19,7 @@ PAGES = [
     "/demo/pairs?words=red&cosine_min=0.5",
     "/demo/pairs/3/1",
     "/demo/neurons/3",
+    "/demo/heads/2",
     "/demo/splits",
     "/demo/lab",
     "/docs",

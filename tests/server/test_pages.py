@@ -23,6 +23,7 @@ from backend.server.pages.collection import CollectionPage
 from backend.server.pages.docs import DocsPage
 from backend.server.pages.error import ErrorPage
 from backend.server.pages.finder import FinderPage
+from backend.server.pages.head import HeadPage
 from backend.server.pages.home import HomePage
 from backend.server.pages.lab import LabPage
 from backend.server.pages.model import ModelPage
@@ -47,6 +48,7 @@ PAGES = [
     "/demo/pairs/3/1",
     "/demo/neurons/3",
     "/demo/provenance",
+    "/demo/heads/2",
     "/demo/collection?pairs=3.1,7.4&title=T&note=n",
     "/demo/splits",
     "/demo/lab",
@@ -60,6 +62,7 @@ VIEWS = [
     PairPage,
     ProvenancePage,
     NeuronPage,
+    HeadPage,
     CollectionPage,
     SplitsPage,
     LabPage,

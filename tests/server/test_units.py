@@ -137,6 +137,61 @@ def test_images_of_a_subconcept_stand_highest_among_its_pairs(
                 assert client.get(image["heatmap_url"]).status_code == 200
 
 
+def test_a_head_is_what_the_store_says(client: TestClient, opened: OpenStore) -> None:
+    head = client.get(f"{API}/heads/2").json()
+    stored, norm = opened.store.heads, opened.store.statistics["norm"]
+    assert head["norm"] == pytest.approx(stored["norm"][2])
+    assert head["norm_share"] == pytest.approx(norm[2].sum() / norm.sum(), rel=1e-5)
+    assert {pair["head"] for pair in head["strongest"] + head["clearest"]} == {2}
+    norms = [pair["norm"] for pair in head["strongest"]]
+    assert norms == pytest.approx(np.sort(norm[2])[::-1][: len(norms)].tolist())
+    tenth = np.sort(norm[2])[::-1][: opened.n_neurons // 10]
+    alike = opened.store.statistics["monosemanticity"][2]
+    told = [alike[pair["neuron"]] for pair in head["clearest"]]
+    assert told == sorted(told, reverse=True)
+    assert min(pair["norm"] for pair in head["clearest"]) >= tenth.min() - 1e-6
+    assert max(told) == alike[norm[2] >= tenth.min()].max()
+
+
+def test_words_of_a_head_are_counted(client: TestClient, opened: OpenStore) -> None:
+    head = client.get(f"{API}/heads/2").json()
+    explanations = opened.store.explanations
+    towards = explanations["weights"] > 0
+    counted = {
+        word: (towards & (explanations["word_ids"] == number)).sum(axis=(1, 2))
+        for number, word in enumerate(WORDS)
+    }
+    pairs = [word["pairs"] for word in head["common_words"]]
+    assert pairs == sorted((int(c[2]) for c in counted.values()), reverse=True)[: len(pairs)]
+    for word in head["own_words"]:
+        counts, n = counted[word["word"]], opened.n_neurons
+        here, others = counts[2] / n, n * (opened.n_heads - 1)
+        elsewhere = (counts.sum() - counts[2]) / others
+        pooled = counts.sum() / (n + others)
+        z = (here - elsewhere) / np.sqrt(pooled * (1 - pooled) * (1 / n + 1 / others))
+        assert word["share"] == pytest.approx(here)
+        assert word["elsewhere"] == pytest.approx(elsewhere)
+        assert word["z"] == pytest.approx(z)
+    told = [word["z"] for word in head["own_words"]]
+    assert told == sorted(told, reverse=True)
+
+
+def test_the_head_page_shows_what_its_twin_says(client: TestClient) -> None:
+    head = client.get(f"{API}/heads/2").json()
+    text = page(client, head["url"])
+    for figure in (head["norm"], head["cosine"], head["monosemanticity"]):
+        assert formats.number(figure) in text
+    for word in head["common_words"] + head["own_words"]:
+        assert formats.percent(word["share"]) in text
+        assert formats.signed(word["z"]) in text
+    for pair in head["strongest"] + head["clearest"]:
+        assert f'href="{pair["url"]}"' in text
+    rows = table(client, "/heads/2/words.csv")
+    assert [int(row["pairs"]) for row in rows][: len(head["common_words"])] == [
+        word["pairs"] for word in head["common_words"]
+    ]
+
+
 def test_pairs_that_agree_are_grouped() -> None:
     first, second = torch.eye(6)[0], torch.eye(6)[1]
     noise = 0.05 * torch.randn(6, 6, generator=torch.Generator().manual_seed(0))
@@ -227,6 +282,9 @@ def test_featured_splits_are_distinct(opened: OpenStore) -> None:
         ("/neurons/-1", 404, "0 to 1023"),
         ("/neurons/x", 422, "neuron"),
         ("/neurons/1024/heads.csv", 404, "0 to 1023"),
+        ("/heads/16", 404, "0 to 15"),
+        ("/heads/16/words.csv", 404, "0 to 15"),
+        ("/heads/x", 422, "head"),
         ("/splits?offset=480", 404, "480"),
         ("/splits?offset=481", 422, "480"),
         ("/splits?offset=-1", 422, "offset"),
@@ -240,7 +298,7 @@ def test_refusals(client: TestClient, path: str, status: int, says: str) -> None
     assert says in response.json()["error"]["message"]
 
 
-@pytest.mark.parametrize("path", ["/neurons/1024", "/splits?offset=480"])
+@pytest.mark.parametrize("path", ["/neurons/1024", "/heads/16", "/splits?offset=480"])
 def test_pages_refuse_as_their_twins_do(client: TestClient, path: str) -> None:
     response = client.get(f"/demo{path}", headers=HTML)
     assert response.status_code == 404

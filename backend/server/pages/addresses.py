@@ -20,6 +20,7 @@ from backend.server.pages.base import Page
 from backend.server.pages.collection import collection_page
 from backend.server.pages.docs import docs_page
 from backend.server.pages.finder import finder_page
+from backend.server.pages.head import head_page
 from backend.server.pages.home import home_page
 from backend.server.pages.lab import lab_page
 from backend.server.pages.model import model_page
@@ -126,6 +127,10 @@ ADDRESSES = (
     Address(
         "/{model}/splits",
         lambda services, at, query: splits_page(services, at["model"], query.number("offset", 0)),
+    ),
+    Address(
+        "/{model}/heads/{head:int}",
+        lambda services, at, query: head_page(services, at["model"], int(at["head"])),
     ),
     Address(
         "/{model}/neurons/{neuron:int}",

@@ -19,6 +19,7 @@ from backend.server.collected import read_file, wanted_list
 from backend.server.pages.collection import collection_page
 from backend.server.pages.docs import docs_page
 from backend.server.pages.finder import finder_page
+from backend.server.pages.head import head_page
 from backend.server.pages.home import home_page
 from backend.server.pages.lab import lab_page
 from backend.server.pages.model import model_page
@@ -123,6 +124,12 @@ def pair(request: Request, services: Served, model: str, neuron: int, head: int)
 def splits(request: Request, services: Served, model: str, offset: int = 0) -> Response:
     """The pairs that part most strongly from their neuron."""
     return render(request, splits_page(services, model, offset))
+
+
+@router.get("/{model}/heads/{head}")
+def head(request: Request, services: Served, model: str, head: int) -> Response:
+    """A head, its pairs and their words."""
+    return render(request, head_page(services, model, head))
 
 
 @router.get("/{model}/neurons/{neuron}")

@@ -66,6 +66,8 @@ from backend.server.schemas.shares import ShareRequest as ShareRequest
 from backend.server.schemas.units import DEFAULT_SPLITS as DEFAULT_SPLITS
 from backend.server.schemas.units import MAX_SPLITS as MAX_SPLITS
 from backend.server.schemas.units import DistinctWord as DistinctWord
+from backend.server.schemas.units import Head as Head
+from backend.server.schemas.units import HeadWord as HeadWord
 from backend.server.schemas.units import NearWord as NearWord
 from backend.server.schemas.units import Neuron as Neuron
 from backend.server.schemas.units import NeuronHead as NeuronHead

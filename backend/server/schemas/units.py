@@ -109,6 +109,31 @@ class Neuron(Unit):
     heads: list[NeuronHead] = Field(description="every head, the largest share first")
 
 
+class HeadWord(Wire):
+    """A word of the pairs of one head."""
+
+    word: str
+    pairs: int = Field(description="pairs of the head that point towards it in their first words")
+    share: float = Field(ge=0, le=1, description="of the head's pairs")
+    elsewhere: float = Field(ge=0, le=1, description="share of the other heads' pairs that do")
+    z: float = Field(description="of the difference between both shares, in standard errors")
+
+
+class Head(Unit):
+    head: int
+    norm_share: float = Field(
+        ge=0, le=1, description="its pairs' part of the sum of the norms of all pairs"
+    )
+    strongest: list[PairSummary] = Field(description="its pairs with the largest norm")
+    clearest: list[PairSummary] = Field(
+        description="of the tenth of its pairs with the largest norms, the most monosemantic"
+    )
+    common_words: list[HeadWord] = Field(description="words that the most of its pairs share")
+    own_words: list[HeadWord] = Field(
+        description="words that stand out from other heads: the largest z"
+    )
+
+
 class Split(PairSummary):
     """A pair that parts from its neuron."""
 

@@ -7,7 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from backend.server import schemas
+from backend.server.head_words import WORDS_HEADER, word_rows
 from backend.server.routes.api.answers import (
+    Head,
     Model,
     Neuron,
     Served,
@@ -18,7 +20,7 @@ from backend.server.routes.api.answers import (
     unchanged,
 )
 from backend.server.splits import SPLITS_HEADER, SPLITS_KEPT, gallery, split_rows
-from backend.server.units import HEADS_HEADER, head_rows, neuron_unit
+from backend.server.units import HEADS_HEADER, head_rows, head_unit, neuron_unit
 
 units = APIRouter(tags=["stored data"])
 
@@ -49,6 +51,36 @@ def get_neuron_csv(request: Request, services: Served, model: Model, neuron: Neu
         return known
     rows = head_rows(neuron_unit(opened, services.urls, neuron))
     return csv_file(f"{model}-neuron-{neuron}", HEADS_HEADER, rows, version)
+
+
+@units.get(
+    "/models/{model}/heads/{head}",
+    summary="One head: its concept, its pairs, and the words that they share",
+    response_model=schemas.Head,
+    responses=errors(304, 404, 422),
+)
+def get_head(request: Request, services: Served, model: Model, head: Head) -> Response:
+    opened = services.catalog.check_head(model, head)
+    version = opened.store.data_version
+    known = unchanged(request, version)
+    return known or stored_json(head_unit(opened, services.urls, head), version)
+
+
+@units.get(
+    "/models/{model}/heads/{head}/words.csv",
+    summary="The words that the pairs of a head point towards, as a table",
+    response_class=Response,
+    responses=table(304, 404, 422),
+)
+def get_head_csv(request: Request, services: Served, model: Model, head: Head) -> Response:
+    opened = services.catalog.check_head(model, head)
+    version = opened.store.data_version
+    return unchanged(request, version) or csv_file(
+        f"{model}-head-{head}",
+        WORDS_HEADER,
+        word_rows(opened.store, opened.word_counts, head),
+        version,
+    )
 
 
 @units.get(
