@@ -34,6 +34,12 @@ EMBED_POLICY = PAGE_POLICY.replace("frame-ancestors 'none'", "frame-ancestors *"
 )
 """For embeds, which other sites frame: they hold no form, so nothing can be clicked by stealth."""
 
+
+def compiling(policy: str) -> str:
+    """``policy`` for a page whose scripts make code at run time: Plotly's WebGL does."""
+    return policy.replace("script-src 'self'", "script-src 'self' 'unsafe-eval'")
+
+
 PICTURE_POLICY = "default-src 'none'"
 """For bytes that came from a visitor: whatever a browser takes them for, nothing may run."""
 

@@ -15,6 +15,7 @@ from backend.pairs.factors import Factors, write_norms
 from backend.pairs.similarity import centre, orientation_scale, pair_similarity
 from backend.server.familiarity import Familiarity
 from backend.server.head_words import WordCounts, count_words
+from backend.server.map_file import MapFile
 from backend.server.pair_table import PairTable
 from backend.store import Store
 
@@ -119,6 +120,11 @@ class OpenStore:
     def pair_table(self) -> PairTable:
         """All pairs as a table that can be sorted and filtered."""
         return PairTable(self.store)
+
+    @cached_property
+    def map_file(self) -> MapFile:
+        """Where every pair lies on the map, ready to send."""
+        return MapFile(self.store)
 
     @cached_property
     def null_words(self) -> Float[Tensor, "word d_out"]:

@@ -23,7 +23,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from backend.server import formats, schemas
 from backend.server.assets import FRONTEND, Assets
-from backend.server.middleware import EMBED_POLICY
+from backend.server.middleware import EMBED_POLICY, PAGE_POLICY, compiling
 from backend.server.pages.base import Page
 from backend.server.pages.error import error_page
 from backend.server.pages.snippets import snippets_of
@@ -44,7 +44,7 @@ def render(request: Request, page: Page, status: int = 200) -> HTMLResponse:
         .render(
             context,
             urls=urls,
-            asset=lambda name: urls.static(assets.digest, name),
+            asset=lambda name: urls.static(assets.digest_of(name), name),
             visit=visit,
             preview_url=_preview_url(page, urls),
             snippets=[] if visit.embed else snippets_of(page, urls),
@@ -53,8 +53,8 @@ def render(request: Request, page: Page, status: int = 200) -> HTMLResponse:
     headers = {"Cache-Control": "private, no-store" if page.private else "no-cache"}
     if page.share is not None:
         headers["X-Robots-Tag"] = "noindex"
-    if visit.embed:
-        headers["Content-Security-Policy"] = EMBED_POLICY
+    policy = EMBED_POLICY if visit.embed else PAGE_POLICY
+    headers["Content-Security-Policy"] = compiling(policy) if page.compiles else policy
     return HTMLResponse(html, status_code=status, headers=headers)
 
 

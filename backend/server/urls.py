@@ -53,8 +53,8 @@ class Urls:
     def home(self) -> str:
         return self.prefix + "/"
 
-    def model(self, model: str) -> str:
-        return self._page(model)
+    def model(self, model: str, query: Mapping[str, object] | None = None) -> str:
+        return self._page(model, **(query or {}))
 
     def search(self, model: str, q: str | None = None, limit: int | None = None) -> str:
         return self._page(model, "search", q=q, limit=limit)
@@ -111,6 +111,13 @@ class Urls:
 
     def api_pair(self, model: str, neuron: int, head: int) -> str:
         return self._api("models", model, "pairs", neuron, head)
+
+    def api_map(self, model: str) -> str:
+        return self._api("models", model, "map")
+
+    def api_map_arrays(self, model: str) -> str:
+        """Where every pair lies on the map, as a safetensors file."""
+        return self._api("models", model, "map.safetensors")
 
     def api_pairs(self, model: str, query: Mapping[str, object] | None = None) -> str:
         return self._api("models", model, "pairs", **(query or {}))

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from backend.server import schemas
 from backend.server.collected import wanted_list
@@ -23,7 +24,7 @@ from backend.server.pages.finder import finder_page
 from backend.server.pages.head import head_page
 from backend.server.pages.home import home_page
 from backend.server.pages.lab import lab_page
-from backend.server.pages.model import model_page
+from backend.server.pages.model import AtlasQuery, model_page
 from backend.server.pages.neuron import neuron_page
 from backend.server.pages.pair import pair_page
 from backend.server.pages.provenance import provenance_page
@@ -61,10 +62,13 @@ class Query:
         return {"true": True, "1": True, "false": False, "0": False}.get(self.text(name), default)
 
 
-def _finder_query(query: Query) -> schemas.FinderQuery:
-    """What a table's address asks for; 422 for what it cannot."""
+Asked = TypeVar("Asked", bound=BaseModel)
+
+
+def _asked_of(kind: type[Asked], query: Query) -> Asked:
+    """What an address asks for; 422 for what it cannot."""
     try:
-        return schemas.FinderQuery.model_validate(query.firsts())
+        return kind.model_validate(query.firsts())
     except ValidationError as error:
         first = error.errors()[0]
         raise invalid("view", f"{first['loc'][0]}: {first['msg']}.") from error
@@ -94,7 +98,10 @@ class Address:
 ADDRESSES = (
     Address("/", lambda services, at, query: home_page(services)),
     Address("/docs", lambda services, at, query: docs_page(services)),
-    Address("/{model}", lambda services, at, query: model_page(services, at["model"])),
+    Address(
+        "/{model}",
+        lambda services, at, query: model_page(services, at["model"], _asked_of(AtlasQuery, query)),
+    ),
     Address(
         "/{model}/provenance", lambda services, at, query: provenance_page(services, at["model"])
     ),
@@ -106,7 +113,9 @@ ADDRESSES = (
     ),
     Address(
         "/{model}/pairs",
-        lambda services, at, query: finder_page(services, at["model"], _finder_query(query)),
+        lambda services, at, query: finder_page(
+            services, at["model"], _asked_of(schemas.FinderQuery, query)
+        ),
     ),
     Address(
         "/{model}/collection",

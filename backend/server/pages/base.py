@@ -14,6 +14,8 @@ class Page:
     """What every page has."""
 
     template: ClassVar[str]
+    compiles: ClassVar[bool] = False
+    """Whether its scripts make code at run time, which the policy of other pages forbids."""
     parts: ClassVar[tuple[str, ...]] = ()
     """Sections that an embed can show by themselves, in their order on the page."""
 

@@ -12,6 +12,7 @@ from backend.server.pages.pager import PagerLink, pager_links
 from backend.server.pages.tiles import tiles_of_pairs
 from backend.server.schemas.finder import SortColumn
 from backend.server.services import Services
+from backend.server.urls import Urls
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +102,7 @@ def finder_page(services: Services, name: str, asked: schemas.FinderQuery) -> Fi
         model=services.catalog.summary(name),
         asked=asked,
         found=found,
-        headings=_headings(services, name, asked),
+        headings=headings_of(services.urls, name, asked),
         ranges=[
             Range(
                 name=column,
@@ -125,7 +126,8 @@ def finder_page(services: Services, name: str, asked: schemas.FinderQuery) -> Fi
     )
 
 
-def _headings(services: Services, name: str, asked: schemas.FinderQuery) -> list[Heading]:
+def headings_of(urls: Urls, name: str, asked: schemas.FinderQuery) -> list[Heading]:
+    """The columns of figures, each with the address that sorts by it."""
     made = []
     for column, label, about, anchor in COLUMNS:
         here = column == asked.sort
@@ -139,7 +141,7 @@ def _headings(services: Services, name: str, asked: schemas.FinderQuery) -> list
                 label=label,
                 about=about,
                 anchor=anchor,
-                url=services.urls.pairs(name, changed.asked()),
+                url=urls.pairs(name, changed.asked()),
                 sorted=direction if here else None,
             )
         )

@@ -22,7 +22,7 @@ from backend.server.pages.finder import finder_page
 from backend.server.pages.head import head_page
 from backend.server.pages.home import home_page
 from backend.server.pages.lab import lab_page
-from backend.server.pages.model import model_page
+from backend.server.pages.model import AtlasQuery, model_page
 from backend.server.pages.neuron import neuron_page
 from backend.server.pages.pair import pair_page
 from backend.server.pages.provenance import provenance_page
@@ -68,9 +68,11 @@ def shared(request: Request, services: Served, share: str) -> Response:
 
 
 @router.get("/{model}")
-def model(request: Request, services: Served, model: str) -> Response:
-    """A model: provenance and where to start."""
-    return render(request, model_page(services, model))
+def model(
+    request: Request, services: Served, model: str, asked: Annotated[AtlasQuery, Query()]
+) -> Response:
+    """The atlas of a model."""
+    return render(request, model_page(services, model, asked))
 
 
 @router.get("/{model}/provenance")

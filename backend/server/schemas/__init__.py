@@ -24,6 +24,8 @@ from backend.server.schemas.images import ImageCreated as ImageCreated
 from backend.server.schemas.images import ImageRequest as ImageRequest
 from backend.server.schemas.images import PictureRequest as PictureRequest
 from backend.server.schemas.images import UploadedImage as UploadedImage
+from backend.server.schemas.maps import MapCluster as MapCluster
+from backend.server.schemas.maps import PairMap as PairMap
 from backend.server.schemas.models import ModelDetail as ModelDetail
 from backend.server.schemas.models import Models as Models
 from backend.server.schemas.models import ModelSummary as ModelSummary

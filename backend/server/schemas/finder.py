@@ -39,6 +39,29 @@ def _corners(text: str | None) -> str | None:
     return text
 
 
+Region = Annotated[
+    str | None,
+    Field(
+        max_length=MAX_REGION_CHARACTERS,
+        description="corners of a polygon on the map that the pairs lie in, "
+        f"`x,y,x,y,…`: 3 to {MAX_CORNERS}, each number from -1 to 1",
+        examples=["-0.5,-0.5,0.5,-0.5,0,0.5"],
+    ),
+    AfterValidator(_corners),
+]
+
+
+def without_blanks(given: Any) -> Any:
+    """A form's fields without those left empty: all of its fields are sent."""
+    if not isinstance(given, dict):
+        return given
+    return {
+        name: value
+        for name, value in given.items()
+        if not (isinstance(value, str) and value.strip() == "")
+    }
+
+
 def _words(text: str | None) -> str | None:
     if text is not None and len(words_in(text)) > MAX_WORDS:
         raise ValueError(f"at most {MAX_WORDS} words, separated by commas")
@@ -70,10 +93,7 @@ Length = Annotated[float | None, Field(ge=0, allow_inf_nan=False)]
 
 
 class FinderQuery(BaseModel):
-    """Which pairs, in which order: the query string of the table, as page and as JSON.
-
-    Blank values count as not given, since a form sends all of its fields.
-    """
+    """Which pairs, in which order: the query string of the table, as page and as JSON."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -88,43 +108,35 @@ class FinderQuery(BaseModel):
         ),
         AfterValidator(_words),
     ] = None
-    neuron: int | None = Field(None, ge=0, le=MAX_OFFSET, description="only pairs of this neuron")
-    head: int | None = Field(None, ge=0, le=MAX_OFFSET, description="only pairs of this head")
+    neuron: int | None = Field(
+        default=None, ge=0, le=MAX_OFFSET, description="only pairs of this neuron"
+    )
+    head: int | None = Field(
+        default=None, ge=0, le=MAX_OFFSET, description="only pairs of this head"
+    )
     norm_min: Length = None
     norm_max: Length = None
-    percentile_min: Percentile = Field(None, description="of the norm")
-    percentile_max: Percentile = Field(None, description="of the norm")
+    percentile_min: Percentile = Field(default=None, description="of the norm")
+    percentile_max: Percentile = Field(default=None, description="of the norm")
     monosemanticity_min: Share = None
     monosemanticity_max: Share = None
-    cosine_min: Cosine = Field(None, description="reached with all words of the explanation")
-    cosine_max: Cosine = Field(None, description="reached with all words of the explanation")
+    cosine_min: Cosine = Field(
+        default=None, description="reached with all words of the explanation"
+    )
+    cosine_max: Cosine = Field(
+        default=None, description="reached with all words of the explanation"
+    )
     held_out_min: Cosine = None
     held_out_max: Cosine = None
-    region: Annotated[
-        str | None,
-        Field(
-            max_length=MAX_REGION_CHARACTERS,
-            description="corners of a polygon on the map that the pairs lie in, "
-            f"`x,y,x,y,…`: 3 to {MAX_CORNERS}, each number from -1 to 1",
-            examples=["-0.5,-0.5,0.5,-0.5,0,0.5"],
-        ),
-        AfterValidator(_corners),
-    ] = None
-    sort: SortColumn = Field("norm", description="undefined figures come last in either order")
+    region: Region = None
+    sort: SortColumn = Field(
+        default="norm", description="undefined figures come last in either order"
+    )
     order: Order = "desc"
-    limit: int = Field(DEFAULT_ROWS, ge=1, le=MAX_ROWS)
-    offset: int = Field(0, ge=0, le=MAX_OFFSET, description="pairs to pass over")
+    limit: int = Field(default=DEFAULT_ROWS, ge=1, le=MAX_ROWS)
+    offset: int = Field(default=0, ge=0, le=MAX_OFFSET, description="pairs to pass over")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _without_blanks(cls, given: Any) -> Any:
-        if not isinstance(given, dict):
-            return given
-        return {
-            name: value
-            for name, value in given.items()
-            if not (isinstance(value, str) and value.strip() == "")
-        }
+    _given = model_validator(mode="before")(without_blanks)
 
     def asked(self) -> dict[str, Any]:
         """What differs from what goes without saying, for an address."""

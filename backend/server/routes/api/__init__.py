@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from backend.server.routes.api.collected import collected
 from backend.server.routes.api.finder import finder
 from backend.server.routes.api.images import images
+from backend.server.routes.api.maps import maps
 from backend.server.routes.api.previews import previews
 from backend.server.routes.api.segmentations import segmentations
 from backend.server.routes.api.shared import shared
@@ -15,5 +16,5 @@ from backend.server.routes.api.units import units
 from backend.server.urls import API
 
 router = APIRouter(prefix=API)
-for part in (finder, stored, units, images, segmentations, collected, shared, previews):
+for part in (finder, maps, stored, units, images, segmentations, collected, shared, previews):
     router.include_router(part)
