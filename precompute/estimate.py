@@ -16,7 +16,12 @@ from backend.pairs.statistics import RANKS
 from backend.store.format import BOTTOM_SHOWN, INDEX_ATOMS, TOP_SHOWN, word_dtype
 from precompute.stages.explain import NULL_SAMPLES, SIGNALS_AT_ONCE
 from precompute.stages.plan import CALIBRATION_IMAGES
-from precompute.stages.segments import CELL, EDGE_IMAGES, FEATURE_CACHE_BYTES
+from precompute.stages.segments import (
+    ADDED_AT_ONCE,
+    CELL,
+    EDGE_IMAGES,
+    FEATURE_CACHE_BYTES,
+)
 
 FLOAT, DOUBLE, LONG, HALF = 4, 8, 8, 2
 
@@ -137,9 +142,14 @@ def estimate(shapes: Shapes) -> Estimate:
 
 
 def state_bytes(shapes: Shapes) -> int:
-    """Running statistics: moments, covariances, histograms with edges, the images at either end."""
-    per_pair = DOUBLE + shapes.heads * DOUBLE + shapes.bins * LONG + (shapes.bins + 1) * FLOAT
+    """Running statistics: moments, covariances, histograms, the images at either end."""
+    per_pair = DOUBLE + shapes.heads * DOUBLE + shapes.bins * FLOAT
     return shapes.pairs * (per_pair + 2 * RANKS * LONG)
+
+
+def edges_bytes(shapes: Shapes) -> int:
+    """The histograms' edges."""
+    return shapes.pairs * (shapes.bins + 1) * FLOAT
 
 
 def store_parts(shapes: Shapes) -> dict[str, int]:
@@ -160,7 +170,7 @@ def store_parts(shapes: Shapes) -> dict[str, int]:
         "neurons": s.neurons * (unit + COMPONENTS * s.heads * FLOAT),
         "heads": s.heads * (unit + COMPONENTS * s.d_head * FLOAT),
         "neighbours": s.pairs * 2 * NEIGHBOURS * (FLOAT + HALF),
-        "index": s.pairs * min(s.atoms, INDEX_ATOMS) * (FLOAT + HALF) + s.words * LONG,
+        "index": s.pairs * min(s.atoms, INDEX_ATOMS) * 2 * FLOAT + s.words * LONG,
         "map": s.pairs * (2 * FLOAT + HALF),
     }
     if s.exemplars:
@@ -170,33 +180,31 @@ def store_parts(shapes: Shapes) -> dict[str, int]:
 
 
 def _scratch(s: Shapes) -> int:
-    rows = s.images * (s.d_out * FLOAT + 1)
-    calibration = min(s.images, CALIBRATION_IMAGES) * s.pairs * FLOAT
-    # A state is written beside the one before, which is then dropped.
-    collect = rows + calibration + 2 * state_bytes(s)
+    rows = s.images * (s.d_out * HALF + 1)
+    calibration = min(s.images, CALIBRATION_IMAGES) * (s.pairs + s.d_out) * FLOAT
+    collected = rows + calibration + edges_bytes(s) + state_bytes(s)
     explanations = s.pairs * (2 * s.atoms + s.atoms.bit_length() + 1) * FLOAT
     words = s.words * s.d_out * FLOAT
     thumbnails = store_parts(s).get("thumbnails", 0)
-    return max(words, collect + max(explanations, thumbnails))
+    # A state is written beside the one before, which is then dropped.
+    return max(words, collected + max(state_bytes(s), explanations, thumbnails))
 
 
 def _memory(s: Shapes) -> int:
     own = PROCESS_BYTES + s.weights
     load = s.weights
     texts = TEXT_ARRAYS_ALIVE * s.prompts * s.prompt * FLOAT
-    state = state_bytes(s)
+    state = state_bytes(s) + edges_bytes(s)
     coefficients = s.pairs * FLOAT
     pixels = BLOCKS_HELD * s.block * 3 * s.side**2 * FLOAT
     features = s.neurons * s.cells * FLOAT
-    # Candidates at either end of a block, beside those gathered, while the best are chosen.
-    candidates = 2 * s.pairs * (RANKS + s.block) * LONG * 2
-    exact = 4 * s.block * s.pairs * DOUBLE
-    worker = forward_bytes(s.side, s.stem, s.block) + pixels + state + max(candidates, exact)
+    # Coefficients that wait for being added to the statistics, and all of them put together.
+    waiting = 2 * min(s.images, ADDED_AT_ONCE + s.block) * coefficients
+    worker = forward_bytes(s.side, s.stem, s.block) + pixels + state + waiting
     first = min(s.images, EDGE_IMAGES + s.block) * (coefficients + features)
     kept = min(FEATURE_CACHE_BYTES, s.images * features // 2)
-    embeddings = s.images * s.d_out * FLOAT
-    collect = state + kept + embeddings + max(first, 2 * state) + s.workers * worker
-    summarise = 3 * state + kept + 3 * embeddings
+    collect = state + kept + max(first, 2 * state) + s.workers * worker
+    summarise = 3 * state + kept
     pursuit = SIGNALS_AT_ONCE * (s.words + (s.atoms + 8) * s.d_out) * FLOAT
     explain = state + kept + 3 * s.words * s.d_out * FLOAT + 3 * s.pairs * s.atoms * FLOAT + pursuit
     calibration = min(s.images, CALIBRATION_IMAGES)

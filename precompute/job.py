@@ -285,15 +285,13 @@ def _factor_arrays(model: ClipResNet) -> dict[str, np.ndarray]:
 
 
 def _statistics_arrays(collected: Collected, oriented: OrientedStatistics) -> dict[str, np.ndarray]:
-    top_images = oriented.top_images.cpu()
-    # Rows of unreadable images must not pull the spread over all images towards zero.
-    places = collected.readable.cumsum(0) - 1
-    compact = torch.where(top_images >= 0, places[top_images.clamp_min(0)], top_images)
     told = {
         "sign": oriented.sign.to(torch.int8),
         "norm": oriented.norm,
         "norm_percentile": percentiles(oriented.norm),
-        "monosemanticity": monosemanticity(compact, collected.embeddings[collected.readable]),
+        "monosemanticity": monosemanticity(
+            oriented.top_images.cpu(), collected.unit_embeddings, overall=collected.spread
+        ),
         "top_images": oriented.top_images.to(torch.int32),
         "top_values": oriented.top_values,
         "bottom_images": oriented.bottom_images.to(torch.int32),

@@ -116,13 +116,14 @@ class CoActivation:
         pairs, ranks = self._lists.shape
         order = self._lists.flatten().argsort(stable=True)
         counts = torch.bincount(self._lists.flatten() + 1, minlength=images + 1)
-        self._owners = torch.split(order // ranks, counts.tolist())[1:]
+        # The pairs that have an image stand together, those without any image first.
+        self._owners, self._ends = order // ranks, counts.cumsum(0)
         common = (counts[1:] * COMMON >= pairs).nonzero()[:, 0].tolist()
         self._one = torch.ones(1, dtype=torch.uint8)
         self._flags: dict[int, UInt8[Tensor, " pair"]] = {}
         for image in common:
             self._flags[image] = torch.zeros(pairs, dtype=torch.uint8)
-            self._flags[image][self._owners[image]] = 1
+            self._flags[image][self._owners_of(image)] = 1
 
     def shared(self, pair: int) -> UInt8[Tensor, " pair"]:
         """Top images that a pair shares with every pair (itself included)."""
@@ -132,11 +133,15 @@ class CoActivation:
                 break
             flags = self._flags.get(image)
             if flags is None:
-                owners = self._owners[image]
+                owners = self._owners_of(image)
                 counts.index_add_(0, owners, self._one.expand(len(owners)))
             else:
                 counts += flags
         return counts
+
+    def _owners_of(self, image: int) -> Int[Tensor, " owner"]:
+        owners: Tensor = self._owners[self._ends[image] : self._ends[image + 1]]
+        return owners
 
     def nearest(self, pairs: range) -> tuple[Int[Tensor, "pair rank"], Float[Tensor, "pair rank"]]:
         """Flat numbers and Jaccard overlaps, in (0, 1], of the pairs that share most top images.

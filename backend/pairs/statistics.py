@@ -20,6 +20,15 @@ RANKS = 50
 NO_IMAGE = -1
 """Image number of an empty rank; its value is NaN."""
 
+TEMPORARY_NUMBERS = 1 << 17
+"""Coefficients that are worked on at a time: a megabyte in float64, which stays in the cache."""
+
+NARROW = 1e-6
+"""Width of a bin over the size of its edges: eight steps of float32."""
+
+EMBEDDINGS_AT_ONCE = 1 << 14
+"""Embeddings added up in float64 at a time: 100 MB at 768 wide."""
+
 _ALL_BUT_SIGN = 0x7FFFFFFF
 _EMPTY = torch.iinfo(torch.int64).min
 """Below the key of every value, negative infinity included."""
@@ -39,8 +48,8 @@ class PairStatistics:
         comoment: ``[neuron, head, head]``, sum of products of deviations of a neuron's heads.
         edges: histogram edges, ``[head, neuron, bin + 1]``, ascending.
         histogram: images per bin, ``[head, neuron, bin]``; the outermost bins hold the rest.
-        high_keys, low_keys: the largest and the smallest coefficients with their images, each as
-            one integer that orders by value, then by lower image number, largest first.
+        high_keys, low_keys: the largest coefficients, and the largest negated ones, with their
+            images: each one integer that orders by value, then by lower image number, ascending.
     """
 
     count: int
@@ -62,7 +71,7 @@ class PairStatistics:
             mean=torch.zeros(heads, neurons, dtype=torch.float64, device=device),
             comoment=torch.zeros(neurons, heads, heads, dtype=torch.float64, device=device),
             edges=edges,
-            histogram=torch.zeros(heads, neurons, n_edges - 1, dtype=torch.int64, device=device),
+            histogram=torch.zeros(heads, neurons, n_edges - 1, dtype=torch.int32, device=device),
             high_keys=keys,
             low_keys=keys.clone(),
         )
@@ -70,12 +79,12 @@ class PairStatistics:
     @property
     def high(self) -> tuple[Float[Tensor, "head neuron rank"], Int[Tensor, "head neuron rank"]]:
         """Values and images of the largest coefficients, largest first."""
-        return _decode(self.high_keys)
+        return _decode(self.high_keys.flip(-1))
 
     @property
     def low(self) -> tuple[Float[Tensor, "head neuron rank"], Int[Tensor, "head neuron rank"]]:
         """Values and images of the smallest coefficients, smallest first."""
-        values, images = _decode(self.low_keys)
+        values, images = _decode(self.low_keys.flip(-1))
         return -values, images
 
     @property
@@ -102,25 +111,49 @@ class PairStatistics:
     def update(
         self, coefficients: Float[Tensor, "image head neuron"], images: Int[Tensor, " image"]
     ) -> None:
-        """Adds a block of images; ``images`` are their numbers in the data set, each seen once."""
-        block = _block_statistics(coefficients, images, self.edges)
-        self.merge(block)
+        """Adds images; ``images`` are their numbers in the data set, each seen once.
+
+        The more at once the faster, up to some hundreds.
+        """
+        if not len(images):
+            return
+        heads, neurons = self.mean.shape
+        at_once = max(1, TEMPORARY_NUMBERS // (len(images) * heads))
+        for start in range(0, neurons, at_once):
+            part = slice(start, start + at_once)
+            values = coefficients[:, :, part].permute(1, 2, 0).contiguous()
+            self.histogram[:, part] += _histogram(values, self.edges[:, part])
+            values = values.float()
+            for keys, oriented in ((self.high_keys, values), (self.low_keys, -values)):
+                _keep_largest(keys[:, part], _encode(oriented, images))
+            exact = values.double()
+            mean = exact.mean(dim=2)
+            deviation = (exact - mean[..., None]).transpose(0, 1)
+            self.comoment[part].baddbmm_(deviation, deviation.transpose(1, 2))
+            self._shift(mean, len(images), part)
+        self.count += len(images)
 
     def merge(self, other: PairStatistics) -> None:
         """Adds another stream over other images (Chan et al.); associative and commutative."""
-        total = self.count + other.count
-        if total == 0:
+        if not other.count:
             return
-        delta = other.mean - self.mean
-        weight = self.count * other.count / total
-        by_neuron = delta.T
         self.comoment += other.comoment
-        self.comoment += weight * by_neuron[:, :, None] * by_neuron[:, None, :]
-        self.mean = self.mean + delta * (other.count / total)
+        self._shift(other.mean, other.count, slice(None))
         self.histogram += other.histogram
-        self.count = total
-        self.high_keys = _largest(torch.cat([self.high_keys, other.high_keys], dim=-1))
-        self.low_keys = _largest(torch.cat([self.low_keys, other.low_keys], dim=-1))
+        self.count += other.count
+        # Head by head: the candidates of all pairs at once would need a quarter of a gigabyte.
+        for head in range(len(self.mean)):
+            _keep_largest(self.high_keys[head], other.high_keys[head])
+            _keep_largest(self.low_keys[head], other.low_keys[head])
+
+    def _shift(self, mean: Float[Tensor, "head neuron"], count: int, part: slice) -> None:
+        """Moves some neurons' means towards others', and adds what that is to the comoments."""
+        total = self.count + count
+        delta = mean - self.mean[:, part]
+        by_neuron = delta.T
+        weight = self.count * count / total
+        self.comoment[part].baddbmm_(by_neuron[:, :, None], by_neuron[:, None], alpha=weight)
+        self.mean[:, part] += delta * (count / total)
 
 
 @dataclass(frozen=True)
@@ -184,28 +217,43 @@ def orient(
     )
 
 
+def spread(unit_embeddings: Float[Tensor, "image d_out"], *, readable: int) -> float:
+    """Mean squared distance of the readable images' unit embeddings to their centroid.
+
+    For unit vectors that is one minus the squared length of the centroid.  Rows of unreadable
+    images are zero.
+    """
+    total = torch.zeros(unit_embeddings.shape[1], dtype=torch.float64)
+    for start in range(0, len(unit_embeddings), EMBEDDINGS_AT_ONCE):
+        total += unit_embeddings[start : start + EMBEDDINGS_AT_ONCE].double().sum(dim=0)
+    return 1 - float((total / readable).square().sum())
+
+
 def monosemanticity(
     top_images: Int[Tensor, "head neuron rank"],
-    embeddings: Float[Tensor, "image d_out"],
+    unit_embeddings: Float[Tensor, "image d_out"],
     *,
+    overall: float,
     images: int = 10,
 ) -> Float[Tensor, "head neuron"]:
-    """1 - (spread of the top images' unit embeddings) / (spread over all images), in [0, 1].
+    """1 - (spread of the top images' embeddings) / (spread over all images), in [0, 1].
 
-    The spread is the mean squared distance to the centroid, which for unit vectors is one minus the
-    squared length of the centroid.  NaN where fewer than two images are known.
+    NaN where fewer than two images are known.
+
+    Args:
+        unit_embeddings: of any precision; rows are looked at head by head, so that they may lie in
+            a mapped file larger than the memory.
+        overall: :func:`spread` of all.
     """
-    unit = torch.nn.functional.normalize(embeddings, dim=-1)
-    overall = 1 - unit.mean(dim=0).square().sum()
-    scores = torch.empty(top_images.shape[:2], device=embeddings.device)
+    scores = torch.empty(top_images.shape[:2])
     for head in range(top_images.shape[0]):
         chosen = top_images[head, :, :images]
-        present = (chosen != NO_IMAGE).to(unit.dtype)
+        present = (chosen != NO_IMAGE).float()
         known = present.sum(dim=-1)
-        picked = unit[chosen.clamp_min(0)] * present[..., None]
+        picked = unit_embeddings[chosen.clamp_min(0)].float() * present[..., None]
         centroid = picked.sum(dim=1) / known.clamp_min(1)[:, None]
-        spread = 1 - centroid.square().sum(dim=-1)
-        scores[head] = torch.where(known > 1, (1 - spread / overall).clamp(0, 1), torch.nan)
+        among = 1 - centroid.square().sum(dim=-1)
+        scores[head] = torch.where(known > 1, (1 - among / overall).clamp(0, 1), torch.nan)
     return scores
 
 
@@ -217,35 +265,28 @@ def percentiles(values: Float[Tensor, "head neuron"]) -> Float[Tensor, "head neu
     return (100 * below / max(len(flat) - 1, 1)).to(values.dtype).reshape(values.shape)
 
 
-def _block_statistics(
-    coefficients: Float[Tensor, "image head neuron"],
-    images: Int[Tensor, " image"],
-    edges: Float[Tensor, "head neuron edge"],
-) -> PairStatistics:
-    """All-at-once statistics of one block, to be merged into a stream."""
-    block = PairStatistics.empty(edges)
-    exact = coefficients.double()
-    block.count = coefficients.shape[0]
-    block.mean = exact.mean(dim=0)
-    deviation = (exact - block.mean).permute(2, 1, 0)
-    block.comoment = deviation @ deviation.transpose(1, 2)
-    block.histogram = _histogram(coefficients, edges)
-    values = coefficients.float().permute(1, 2, 0)
-    # Neither sorted nor cut: that is done once, when the block is merged.
-    block.high_keys = _encode(values, images)
-    block.low_keys = _encode(-values, images)
-    return block
-
-
 def _histogram(
-    coefficients: Float[Tensor, "image head neuron"],
+    values: Float[Tensor, "head neuron image"],
     edges: Float[Tensor, "head neuron edge"],
 ) -> Int[Tensor, "head neuron bin"]:
+    """Images per bin; a value on an edge belongs to the bin above it.
+
+    Bins are equally wide, so that a place follows from arithmetic; its rounding can be off by one
+    at an edge, which the edges themselves put right.  Only where bins are hardly wider than the
+    rounding of the edges, of a pair that never varied, the place is searched.
+    """
     bins = edges.shape[-1] - 1
-    inner = edges[..., 1:-1].contiguous()
-    places = torch.searchsorted(inner, coefficients.permute(1, 2, 0).contiguous(), right=True)
-    counts = torch.zeros(*edges.shape[:2], bins, dtype=torch.int64, device=edges.device)
-    return counts.scatter_add_(-1, places, torch.ones_like(places))
+    low, high = edges[..., :1], edges[..., -1:]
+    width = (high - low) / bins
+    places = ((values - low) / width).clamp_(0, bins - 1).long().clamp_(0, bins - 1)
+    places -= ((values < edges.gather(-1, places)) & (places > 0)).long()
+    places += ((values >= edges.gather(-1, places + 1)) & (places < bins - 1)).long()
+    narrow = (width <= NARROW * torch.maximum(low.abs(), high.abs()))[..., 0]
+    if narrow.any():
+        inner = edges[narrow][:, 1:-1].contiguous()
+        places[narrow] = torch.searchsorted(inner, values[narrow], right=True)
+    counts = torch.zeros(*edges.shape[:2], bins, dtype=torch.int32, device=edges.device)
+    return counts.scatter_add_(-1, places, torch.ones_like(places, dtype=torch.int32))
 
 
 def _encode(
@@ -272,10 +313,15 @@ def _decode(
     return values.masked_fill(empty, torch.nan), images.masked_fill(empty, NO_IMAGE)
 
 
-def _largest(keys: Int[Tensor, "head neuron candidate"]) -> Int[Tensor, "head neuron rank"]:
-    """The RANKS largest keys in order, padded when there are fewer."""
-    keys = keys.topk(min(RANKS, keys.shape[-1]), dim=-1).values
-    return torch.nn.functional.pad(keys, (0, RANKS - keys.shape[-1]), value=_EMPTY)
+def _keep_largest(keys: Int[Tensor, "*pair rank"], others: Int[Tensor, "*pair candidate"]) -> None:
+    """Keeps the largest of both in ``keys``, ascending."""
+    candidates = torch.cat([others, keys], dim=-1)
+    if candidates.device.type == "cpu":
+        # numpy's sort of integers is vectorised: a seventh of the time of topk.
+        candidates.numpy().sort(axis=-1)
+    else:
+        candidates = candidates.sort(dim=-1).values
+    keys.copy_(candidates[..., -keys.shape[-1] :])
 
 
 def _most_deviating(

@@ -54,9 +54,10 @@
 
 Missing ranks hold image -1 and value NaN.
 
-Numbers are float32 but for what only ranks or draws: cosines and overlaps of neighbours and weights
-of the index are float16, three significant digits.  Word numbers are int16 where the vocabulary
-allows it (:func:`word_dtype`), int32 elsewhere.
+Numbers are float32 but for what only ranks or draws: cosines and overlaps of neighbours are
+float16, three significant digits.  Weights have no bound (words that are nearly alike get large
+ones of opposite signs), and so are float32 in the index too.  Word numbers are int16 where the
+vocabulary allows it (:func:`word_dtype`), int32 elsewhere.
 """
 
 from __future__ import annotations

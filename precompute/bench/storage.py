@@ -81,8 +81,11 @@ class Scaling:
         self._exact = {getattr(small, name): getattr(large, name) for name in names}
         self._pairs = (small.pairs, large.pairs)
         self._offsets = {small.words + 1: large.words + 1, small.images + 1: large.images + 1}
-        self._raw = {
+        self._calibration = {
             small.calibration * small.pairs: large.calibration * large.pairs,
+            small.calibration * small.d_out: large.calibration * large.d_out,
+        }
+        self._images = {
             small.images * small.d_out: large.images * large.d_out,
             small.images: large.images,
         }
@@ -99,12 +102,12 @@ class Scaling:
                 return [self._offsets[length]]
         return [self._exact.get(value, value) for value in shape]
 
-    def raw_bytes(self, size: int) -> int:
-        """Bytes of a file of plain rows."""
-        for width in (4, 1):
-            if size % width == 0 and size // width in self._raw:
-                return width * self._raw[size // width]
-        return size
+    def raw_bytes(self, file: Path) -> int:
+        """Bytes of a file of plain rows; its ending tells the width of a number."""
+        width = {".f32": 4, ".f16": 2, ".u8": 1}.get(file.suffix, 1)
+        size = file.stat().st_size
+        rows = self._calibration if file.stem.startswith("calibration") else self._images
+        return width * rows.get(size // width, size // width)
 
 
 def storage_rows(model: str, device: torch.device, *, rounds: int) -> list[Row]:
@@ -208,7 +211,7 @@ class _ScratchWatch(Progress):
     def _scaled(self, file: Path) -> int:
         arrays = array_shapes(file) if file.suffix == ".safetensors" else None
         if arrays is None:
-            return self._scaling.raw_bytes(file.stat().st_size)
+            return self._scaling.raw_bytes(file)
         return sum(
             np.dtype(kind).itemsize * prod(self._scaling.shape(shape))
             for kind, shape in arrays.values()

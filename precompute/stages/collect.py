@@ -7,18 +7,20 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from torch import Tensor
 
 from backend.clip import ClipResNet
-from backend.pairs.statistics import PairStatistics
+from backend.pairs.statistics import PairStatistics, spread
 from backend.store import StoreError
 from backend.store.durable import array_chunks, sync_folder, write_durably
 from precompute.datasets import ImageSet
@@ -27,14 +29,18 @@ from precompute.stages.plan import Plan
 from precompute.stages.segments import Block, FeatureCache, Segment, first_blocks, grid_side
 
 SHARE_OF_SAVING = 0.05
-"""Of the time: the running state (230 MB for RN50x16) is written no more often than that."""
+"""Of the time: the running state (190 MB for RN50x16) is written no more often than that."""
 
 
 class Calibration(NamedTuple):
-    """Coefficients of up to 1,000 evenly spread readable images, and the images' numbers."""
+    """Evenly spread readable images: numbers, coefficients, and un-normalised embeddings.
+
+    Memory-mapped, float32; deleted with the scratch folder.
+    """
 
     numbers: list[int]
     coefficients: Float[np.ndarray, "image head neuron"]
+    embeddings: Float[Tensor, "image d_out"]
 
 
 @dataclass(frozen=True)
@@ -43,17 +49,17 @@ class Collected:
 
     Attributes:
         statistics: finished stream over the readable images, on the model's device.
-        embeddings: un-normalised, a row for every number of the set, zero for unreadable ones.
+        unit_embeddings: half precision, memory-mapped; a row for every number of the set, zero for
+            unreadable ones.
         readable: whether the row was filled.
         unreadable: paths relative to the set.
-        calibration: memory-mapped, float32; deleted with the scratch folder.
         token_norm: mean over images of each spatial token's feature norm.
         token_attention: mean over images of each head's attention to each spatial token.
         features: feature maps that happen to be kept still.
     """
 
     statistics: PairStatistics
-    embeddings: Float[Tensor, "image d_out"]
+    unit_embeddings: Float[Tensor, "image d_out"]
     readable: Bool[Tensor, " image"]
     unreadable: list[str]
     calibration: Calibration
@@ -61,6 +67,11 @@ class Collected:
     token_attention: Float[Tensor, "head row column"]
     plan: Plan
     features: FeatureCache = field(default_factory=FeatureCache)
+
+    @cached_property
+    def spread(self) -> float:
+        """Of the readable images' unit embeddings: what the likeness of top images is held to."""
+        return spread(self.unit_embeddings, readable=self.statistics.count)
 
 
 @dataclass(frozen=True)
@@ -158,12 +169,20 @@ class Running:
             "token_attention": torch.zeros(factors.n_heads, side, side, dtype=torch.float64),
         }
         self._rows = {
-            "embeddings": _Rows(folder / "embeddings.f32", plan.images, (factors.d_out,), "<f4"),
+            "unit_embeddings": _Rows(
+                folder / "embeddings.f16", plan.images, (factors.d_out,), "<f2"
+            ),
             "readable": _Rows(folder / "readable.u8", plan.images, (), "u1"),
             "calibration": _Rows(
                 folder / "calibration.f32",
                 len(plan.calibration),
                 (factors.n_heads, factors.n_neurons),
+                "<f4",
+            ),
+            "calibration_embeddings": _Rows(
+                folder / "calibration_embeddings.f32",
+                len(plan.calibration),
+                (factors.d_out,),
                 "<f4",
             ),
         }
@@ -177,6 +196,8 @@ class Running:
         self._folder.mkdir(parents=True, exist_ok=True)
         for rows in self._rows.values():
             rows.reserve()
+        # By itself, so that it is not written again with every state.
+        write_durably(self._folder / EDGES, array_chunks({"edges": edges.cpu().numpy()}))
         self._save()
 
     def add(self, segment: Segment) -> None:
@@ -185,11 +206,14 @@ class Running:
         self._statistics.merge(segment.statistics.to(self._device))
         self._tokens["token_norm"] += segment.token_norm
         self._tokens["token_attention"] += segment.token_attention
-        self._rows["embeddings"].write(segment.numbers, segment.embeddings.numpy())
+        unit = F.normalize(segment.embeddings, dim=1).half()
+        self._rows["unit_embeddings"].write(segment.numbers, unit.numpy())
         self._rows["readable"].write(segment.numbers, np.ones(len(segment.numbers), np.uint8))
         first = len(self._calibration)
         places = range(first, first + len(segment.calibration_numbers))
         self._rows["calibration"].write(places, segment.calibration.numpy())
+        chosen = np.isin(segment.numbers, segment.calibration_numbers)
+        self._rows["calibration_embeddings"].write(places, segment.embeddings.numpy()[chosen])
         self._calibration += segment.calibration_numbers
         self.done += 1
         if self.done == self._plan.segments or self._pace.allows():
@@ -207,13 +231,17 @@ class Running:
             raise InputError(f"none of the {len(images)} images could be read")
         readable = torch.from_numpy(self._rows["readable"].map().astype(bool))
         missing = (~readable).nonzero().flatten().tolist()
-        kept = self._rows["calibration"].map()[: len(self._calibration)]
+        kept = slice(len(self._calibration))
         return Collected(
             statistics=self._statistics,
-            embeddings=torch.from_numpy(self._rows["embeddings"].map()),
+            unit_embeddings=torch.from_numpy(self._rows["unit_embeddings"].map()),
             readable=readable,
             unreadable=[images.relative_name(number) for number in missing],
-            calibration=Calibration(self._calibration, kept),
+            calibration=Calibration(
+                self._calibration,
+                self._rows["calibration"].map()[kept],
+                torch.from_numpy(self._rows["calibration_embeddings"].map()[kept]),
+            ),
             token_norm=self._tokens["token_norm"] / count,
             token_attention=self._tokens["token_attention"] / count,
             plan=self._plan,
@@ -222,11 +250,10 @@ class Running:
 
     def _save(self) -> None:
         assert self._statistics is not None
-        assert self.edges is not None
         begun = time.monotonic()
         for rows in self._rows.values():
             rows.sync()
-        arrays = {**self._statistics.arrays(), **self._tokens, "edges": self.edges}
+        arrays = {**self._statistics.arrays(), **self._tokens}
         told = {name: array.cpu().numpy() for name, array in arrays.items()}
         told["calibration"] = np.asarray(self._calibration, dtype=np.int64)
         told["progress"] = np.asarray([self.done, self._statistics.count], dtype=np.int64)
@@ -239,12 +266,13 @@ class Running:
         self._calibration = told.pop("calibration").tolist()
         tensors = {name: torch.from_numpy(array) for name, array in told.items()}
         self._tokens = {name: tensors.pop(name) for name in self._tokens}
-        self.edges = tensors.pop("edges").to(self._device)
+        self.edges = torch.from_numpy(_load(self._folder / EDGES)["edges"]).to(self._device)
         moved = {name: array.to(self._device) for name, array in tensors.items()}
         self._statistics = PairStatistics.from_arrays(moved, count=count, edges=self.edges)
 
 
 STATE = "state.safetensors"
+EDGES = "edges.safetensors"
 
 
 def _load(path: Path) -> dict[str, np.ndarray]:

@@ -64,10 +64,10 @@ def _explained_head(
     sign = torch.from_numpy(np.array(work.arrays(STATISTICS)["sign"][head])).float()
     found = explain_head(factors, dictionary, head=head, atoms=atoms)
     weights = found.weights * sign[:, None]
-    numbers, coefficients = collected.calibration
+    calibration = collected.calibration
     held_out = pair_scores(
-        torch.from_numpy(np.array(coefficients[:, head])).to(device) * sign.to(device),
-        collected.embeddings[numbers].to(device),
+        torch.from_numpy(np.array(calibration.coefficients[:, head])).to(device) * sign.to(device),
+        calibration.embeddings.to(device),
         (factors.output[head] @ factors.value[head]).T * sign.to(device)[:, None],
         reconstructions(found.word_ids.to(device), weights.to(device), dictionary),
     )
@@ -149,5 +149,5 @@ def inverse_index(explanations: Arrays, *, words: int) -> dict[str, np.ndarray]:
     return {
         "offsets": np.concatenate([[0], counts.cumsum()]).astype(np.int64),
         "pairs": pairs[order],
-        "weights": weights[order].astype(np.float16),
+        "weights": weights[order],
     }

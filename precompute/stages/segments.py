@@ -18,6 +18,10 @@ from precompute.stages.plan import Plan
 EDGE_IMAGES = 128
 """First readable images, whose coefficients fix the histograms' edges."""
 
+ADDED_AT_ONCE = 128
+"""Images whose coefficients wait until they are added to the statistics together, which takes half
+the time of adding them block by block: 75 MB for RN50x16."""
+
 FEATURE_CACHE_BYTES = 1 << 29
 """Feature maps kept for the exemplar stage; beyond it they are computed again."""
 
@@ -123,6 +127,7 @@ def compute_segment(
 ) -> Segment:
     """Adds up the blocks of one segment; ``watch`` sees each of them."""
     statistics = PairStatistics.empty(edges)
+    waiting = _Waiting(statistics)
     heads = model.factors.n_heads
     numbers: list[int] = []
     chosen: list[int] = []
@@ -138,9 +143,7 @@ def compute_segment(
         found = block.found
         if found is None:
             continue
-        statistics.update(
-            found.coefficients, torch.tensor(block.numbers, device=found.coefficients.device)
-        )
+        waiting.add(found.coefficients, block.numbers)
         numbers += block.numbers
         embeddings.append(found.embedding.cpu())
         places = [i for i, number in enumerate(block.numbers) if number in plan.calibration]
@@ -148,6 +151,7 @@ def compute_segment(
         kept.append(found.coefficients[places].cpu())
         norm += found.feature_map.norm(dim=1).double().sum(dim=0)
         attention += found.attention[..., 1:].double().sum(dim=0).reshape(heads, grid, grid)
+    waiting.flush()
     return Segment(
         statistics=statistics,
         numbers=numbers,
@@ -158,6 +162,28 @@ def compute_segment(
         token_norm=norm.cpu(),
         token_attention=attention.cpu(),
     )
+
+
+class _Waiting:
+    """Coefficients that are not in the statistics yet."""
+
+    def __init__(self, statistics: PairStatistics) -> None:
+        self._statistics = statistics
+        self._coefficients: list[Tensor] = []
+        self._numbers: list[int] = []
+
+    def add(self, coefficients: Float[Tensor, "image head neuron"], numbers: list[int]) -> None:
+        self._coefficients.append(coefficients)
+        self._numbers += numbers
+        if len(self._numbers) >= ADDED_AT_ONCE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Adds what waits."""
+        if self._numbers:
+            together = torch.cat(self._coefficients)
+            self._statistics.update(together, torch.tensor(self._numbers, device=together.device))
+        self._coefficients, self._numbers = [], []
 
 
 CELL = 32

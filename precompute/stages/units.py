@@ -98,9 +98,10 @@ def unit_arrays(
     numbers = torch.tensor(collected.calibration.numbers)
     direction = found.direction.float()
     code = explain_directions(direction, dictionary, atoms=work.job.parameters.atoms)
-    places = collected.readable.cumsum(0) - 1
-    compact = _renamed(found.top_images, places[numbers])
-    alike = monosemanticity(compact[None], collected.embeddings[collected.readable])[0]
+    top_images = _renamed(found.top_images, numbers)
+    alike = monosemanticity(top_images[None], collected.unit_embeddings, overall=collected.spread)[
+        0
+    ]
     told = {
         "components": found.components.float(),
         "variance_share": found.variance_share.float(),
@@ -108,7 +109,7 @@ def unit_arrays(
         "norm": found.norm.float(),
         "mean": found.mean.float(),
         "monosemanticity": alike,
-        "top_images": _renamed(found.top_images, numbers).int(),
+        "top_images": top_images.int(),
         "top_values": found.top_values.float(),
         "bottom_images": _renamed(found.bottom_images, numbers).int(),
         "bottom_values": found.bottom_values.float(),
@@ -126,7 +127,7 @@ def unit_scores(
     collected: Collected,
 ) -> Float[Tensor, " unit"]:
     """Held-out scores of units, each one's whole contribution left out of the embedding."""
-    embeddings = collected.embeddings[collected.calibration.numbers].double()
+    embeddings = collected.calibration.embeddings.double()
     centred = embeddings - embeddings.mean(dim=0)
     found = []
     for start in range(0, len(direction), CHUNK):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -96,7 +97,7 @@ def test_memory_is_the_peak_and_not_what_is_left() -> None:
     assert 0.9 * size <= found <= 1.5 * size
 
 
-def test_shapes_grow_with_the_model() -> None:
+def test_shapes_grow_with_the_model(tmp_path: Path) -> None:
     small = Sizes(side=3, heads=11, neurons=704, d_out=89, words=103, images=37)
     large = Sizes(side=12, heads=48, neurons=3072, d_out=768, words=30_000, images=50_000)
     scaling = Scaling(small, large)
@@ -109,10 +110,16 @@ def test_shapes_grow_with_the_model() -> None:
     assert scaling.shape([11, 704, 12]) == [48, 3072, 12]
     assert scaling.shape([11, 704, 33]) == [48, 3072, 33]
     assert scaling.shape([]) == []
-    assert scaling.raw_bytes(4 * 37 * 7744) == 4 * 1000 * 147_456
-    assert scaling.raw_bytes(4 * 37 * 89) == 4 * 50_000 * 768
-    assert scaling.raw_bytes(37) == 50_000
-    assert scaling.raw_bytes(1234) == 1234
+
+    def raw_bytes(name: str, size: int) -> int:
+        (tmp_path / name).write_bytes(bytes(size))
+        return scaling.raw_bytes(tmp_path / name)
+
+    assert raw_bytes("calibration.f32", 4 * 37 * 7744) == 4 * 800 * 147_456
+    assert raw_bytes("calibration_embeddings.f32", 4 * 37 * 89) == 4 * 800 * 768
+    assert raw_bytes("embeddings.f16", 2 * 37 * 89) == 2 * 50_000 * 768
+    assert raw_bytes("readable.u8", 37) == 50_000
+    assert raw_bytes("job.json", 1234) == 1234
     same = Scaling(small, small)
     assert same.shape([11, 704, 103, 7]) == [11, 704, 103, 7]
 

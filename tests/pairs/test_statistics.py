@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backend.pairs import statistics as statistics_module
 from backend.pairs.statistics import (
     NO_IMAGE,
     RANKS,
@@ -15,6 +16,7 @@ from backend.pairs.statistics import (
     monosemanticity,
     orient,
     percentiles,
+    spread,
 )
 
 HEADS, NEURONS = 3, 5
@@ -115,12 +117,38 @@ def test_monosemanticity_is_one_for_equal_images_and_zero_for_any() -> None:
     embeddings = torch.nn.functional.normalize(torch.randn(400, 16), dim=-1)
     embeddings[:10] = embeddings[0]
     top = torch.stack([torch.arange(10), torch.arange(100, 110)])[None]
-    same, mixed = monosemanticity(top, embeddings)[0].tolist()
+    overall = spread(embeddings, readable=400)
+    same, mixed = monosemanticity(top, embeddings, overall=overall)[0].tolist()
     assert same == pytest.approx(1, abs=1e-5)
     assert mixed < 0.3
     alone = torch.full((1, 1, 10), NO_IMAGE)
     alone[0, 0, 0] = 3
-    assert monosemanticity(alone, embeddings).isnan().all()
+    assert monosemanticity(alone, embeddings, overall=overall).isnan().all()
+
+
+def test_the_spread_is_the_mean_squared_distance_to_the_centroid(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(statistics_module, "EMBEDDINGS_AT_ONCE", 7)
+    unit = torch.nn.functional.normalize(torch.randn(40, 16) + 0.3, dim=-1)
+    exact = (unit.double() - unit.double().mean(dim=0)).square().sum(dim=1).mean()
+    assert spread(unit, readable=40) == pytest.approx(float(exact), rel=1e-6)
+    with_unreadable = torch.cat([unit.half(), torch.zeros(9, 16, dtype=torch.float16)])
+    assert spread(with_unreadable, readable=40) == pytest.approx(float(exact), rel=1e-3)
+
+
+@given(seed=st.integers(0, 1000), bins=st.integers(1, 40))
+@settings(max_examples=25, deadline=None)
+def test_values_stand_in_the_bins_that_the_edges_say(seed: int, bins: int) -> None:
+    values = sample(88, seed=seed)
+    edges = histogram_edges(values[:30], bins=bins)
+    values[30 : 30 + bins] = edges[..., :bins].permute(2, 0, 1)  # values on the very edges
+    found = PairStatistics.empty(edges)
+    found.update(values, torch.arange(88))
+    columns = values.permute(1, 2, 0).contiguous()
+    places = torch.searchsorted(edges[..., 1:-1].contiguous(), columns, right=True)
+    expected = torch.nn.functional.one_hot(places, bins).sum(dim=2)
+    assert torch.equal(found.histogram.long(), expected)
 
 
 def test_percentiles_run_from_zero_to_a_hundred() -> None:

@@ -74,8 +74,13 @@ def test_any_cut_equals_all_at_once(
     assert (error <= slack[:, :, None] * length[:, None] + slack[:, None] * length[..., None]).all()
     assert found.unreadable == ["00.png", "07.png"]
     assert found.readable.nonzero().flatten().tolist() == exact["numbers"].tolist()
-    torch.testing.assert_close(found.embeddings[exact["numbers"]], exact["embedding"])
-    assert (found.embeddings[TORN] == 0).all()
+    unit = torch.nn.functional.normalize(exact["embedding"], dim=1)
+    torch.testing.assert_close(
+        found.unit_embeddings[exact["numbers"]].float(), unit, rtol=1e-3, atol=1e-6
+    )
+    assert (found.unit_embeddings[TORN] == 0).all()
+    assert found.calibration.numbers == exact["numbers"].tolist()
+    torch.testing.assert_close(found.calibration.embeddings, exact["embedding"])
     torch.testing.assert_close(found.token_norm, exact["norm"].mean(0), rtol=1e-5, atol=1e-8)
     torch.testing.assert_close(
         found.token_attention, exact["attention"].mean(0), rtol=1e-5, atol=1e-8
@@ -93,11 +98,12 @@ def test_calibration_is_spread_evenly(
     expected = exact["coefficients"][places].float().numpy()
     assert isinstance(found.calibration.coefficients, np.memmap)
     np.testing.assert_allclose(found.calibration.coefficients, expected, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(found.calibration.embeddings, exact["embedding"][places])
 
 
 def test_every_image_is_a_calibration_image_of_a_small_set() -> None:
     assert plan().calibration == frozenset(range(21))
-    assert len(plan(images=50_000).calibration) == 1000
+    assert len(plan(images=50_000).calibration) == 800
     assert {0, 49_999} <= plan(images=50_000).calibration
 
 
@@ -132,10 +138,11 @@ class Mortal:
 
 
 def bits(found: Collected) -> list[bytes]:
-    arrays = [*found.statistics.arrays().values(), found.statistics.edges, found.embeddings]
+    arrays = [*found.statistics.arrays().values(), found.statistics.edges, found.unit_embeddings]
     arrays += [found.readable, found.token_norm, found.token_attention]
+    arrays += [found.calibration.embeddings]
     solid = [array.contiguous().numpy().tobytes() for array in arrays]
-    numbers, coefficients = found.calibration
+    numbers, coefficients, _ = found.calibration
     return [*solid, repr((numbers, found.unreadable)).encode(), coefficients.tobytes()]
 
 
@@ -165,7 +172,7 @@ def test_a_kill_while_rows_are_written_changes_no_bit(
     def die(self: collecting.Running, *arguments: object) -> None:
         if next(calls) == 2:
             if break_off == "add":
-                self._rows["embeddings"].write([12, 13], np.full((2, 96), np.nan))
+                self._rows["unit_embeddings"].write([12, 13], np.full((2, 96), np.nan))
             raise Killed
         real(self, *arguments)
 

@@ -13,7 +13,7 @@ from backend.clip import ClipResNet
 from precompute.datasets import ImageFolder
 from precompute.engines import LocalEngine, RayEngine, make_engine
 from precompute.errors import InputError
-from precompute.estimate import Shapes, estimate, images_at_once, state_bytes
+from precompute.estimate import Shapes, edges_bytes, estimate, images_at_once, state_bytes
 from precompute.job import Job, Parameters, run
 from precompute.progress import Progress
 
@@ -41,6 +41,7 @@ def test_the_paper_s_model_fits_a_small_machine() -> None:
     assert expected.memory < 8e9
     assert expected.scratch < 2e9
     bare = estimate(replace(RN50X16, exemplars=False))
+    assert bare.scratch < 1e9
     assert bare.store < 450e6
     assert bare.store < expected.store
 
@@ -67,9 +68,10 @@ def test_the_state_s_size_is_exact(tiny: ClipResNet) -> None:
 
     found = tiny.decompose(torch.rand(4, 3, 64, 64)).coefficients
     state = PairStatistics.empty(histogram_edges(found, bins=32))
-    taken = sum(array.nbytes for array in state.arrays().values()) + state.edges.nbytes
     job = SimpleNamespace(heads=4, pairs=1024, bins=32)
+    taken = sum(array.nbytes for array in state.arrays().values())
     assert state_bytes(job) == taken  # type: ignore[arg-type]
+    assert edges_bytes(job) == state.edges.nbytes  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -100,7 +100,7 @@ def arrays() -> dict[str, dict[str, np.ndarray]]:
         INDEX: {
             "offsets": np.array([0, 1, 1, 1, 3, 3, 3]),
             "pairs": np.array([4, 9, 0], dtype=np.int32),
-            "weights": np.array([1, -0.5, 0.2], dtype=np.float16),
+            "weights": np.array([1, -0.5, 0.2], dtype=np.float32),
         },
         MAP: {
             "position": floats(*pair, 2),

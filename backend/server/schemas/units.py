@@ -36,7 +36,7 @@ class DistinctWord(NearWord):
 
 
 class Unit(Wire):
-    """What neurons and heads have in common; measured on up to 1,000 images of the data set."""
+    """What neurons and heads have in common; measured on up to 800 images of the data set."""
 
     model: str
     norm: float = Field(
