@@ -7,6 +7,7 @@ import sys
 import typer
 
 from backend import cli as backend_cli
+from backend import lab_commands
 from backend.cli import CommandError
 from backend.clip import ModelError
 from backend.store import StoreError
@@ -28,6 +29,7 @@ app = typer.Typer(
 app.command()(commands.demo)
 app.command()(commands.precompute)
 app.add_typer(backend_cli.app)
+app.add_typer(lab_commands.app)
 app.command()(demo_images)
 app.command()(demo_train)
 app.command()(evaluate)

@@ -13,6 +13,7 @@ from backend.cli import Checkpoint, Device, Model, Pretrained
 from backend.clip import DEMO, ClipResNet, load_model
 from backend.clip.models import demo_fingerprint, resolve_device
 from backend.clip.text import FEW_TEMPLATES, IMAGENET_TEMPLATES, PLAIN_TEMPLATES
+from backend.progress import Progress
 from backend.server.commands import serve
 from backend.store import Manifest, StoreError, open_store
 from backend.store.format import MANIFEST, VOCABULARY
@@ -24,7 +25,6 @@ from precompute.engines import ENGINES, RAY_WORKERS, make_engine
 from precompute.errors import InputError
 from precompute.estimate import images_at_once
 from precompute.job import ATOMS, Job, Parameters, can_resume, run
-from precompute.progress import Progress
 from precompute.scratch import JOB
 from precompute.stages.vocabulary import (
     COMMON_WORDS,

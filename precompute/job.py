@@ -15,6 +15,7 @@ from backend.clip import ClipResNet
 from backend.pairs.factors import write_norms
 from backend.pairs.sinks import sink_tokens
 from backend.pairs.statistics import OrientedStatistics, monosemanticity, orient, percentiles
+from backend.progress import Progress
 from backend.store import Manifest, StoreWriter, open_store
 from backend.store.format import (
     BOTTOM_SHOWN,
@@ -35,7 +36,6 @@ from backend.store.format import (
 from backend.store.writer import SCRATCH
 from precompute.errors import InputError
 from precompute.estimate import Estimate, estimate
-from precompute.progress import Progress
 from precompute.scratch import Scratch, differences, refuse_another
 from precompute.stages.collect import Collected, statistics_arrays
 from precompute.stages.exemplars import exemplar_maps, thumbnails

@@ -16,6 +16,7 @@ import torch
 from backend.clip import DEMO, ClipResNet
 from backend.clip.text import TEXT_BATCH
 from backend.pairs.statistics import RANKS
+from backend.progress import Progress
 from backend.store import StoreWriter
 from backend.store.format import slug
 from backend.store.reader import Arrays
@@ -23,7 +24,6 @@ from backend.store.writer import SCRATCH
 from precompute.datasets import ImageSet
 from precompute.engines.local import LocalEngine
 from precompute.estimate import Shapes, model_shapes
-from precompute.progress import Progress
 from precompute.scratch import Scratch, StageRecord
 from precompute.stages.collect import Collected, Engine, collect
 from precompute.stages.explain import SIGNALS_AT_ONCE, cosine_steps

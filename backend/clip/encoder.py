@@ -152,6 +152,12 @@ def encode_images(
     ]
 
 
+@torch.inference_mode()
+def whole_pass(model: ClipResNet, image: Image.Image) -> WholePass:
+    """A picture in the model's own preprocessing, taken apart."""
+    return _whole_pass(model, model.feature_map(model.preprocess(image)[None])[0])
+
+
 def encoded_from_features(
     model: ClipResNet,
     features: Float[Tensor, "window neuron row column"],

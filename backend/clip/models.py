@@ -140,13 +140,16 @@ class ClipResNet:
         self, feature_map: Float[Tensor, "image neuron row column"]
     ) -> Float[Tensor, "image token neuron"]:
         """Tokens of the pool, positions interpolated to the feature map's grid."""
-        rows, columns = feature_map.shape[2:]
-        positions = resize_positions(self.positions, rows=rows, columns=columns)
-        return pool_tokens(feature_map, positions)
+        return pool_tokens(feature_map, self.grid_positions(*feature_map.shape[2:]))
 
-    def cell_positions(self, rows: int, columns: int) -> Float[Tensor, "cell neuron"]:
-        """Positional embedding of the spatial tokens of a grid."""
-        return resize_positions(self.positions, rows=rows, columns=columns)[1:]
+    @property
+    def logit_scale(self) -> float:
+        """Factor on cosines before a softmax over texts, as training left it."""
+        return float(self.model.logit_scale.exp())
+
+    def grid_positions(self, rows: int, columns: int) -> Float[Tensor, "token neuron"]:
+        """Positional embedding for a grid of cells, the mean token first."""
+        return resize_positions(self.positions, rows=rows, columns=columns)
 
     @torch.inference_mode()
     def decompose(self, pixels: Float[Tensor, "image 3 height width"]) -> Decomposition:
@@ -257,15 +260,6 @@ def resolve_device(device: str) -> str:
             f"device {device!r} is not available; {torch.cuda.device_count()} GPUs found"
         )
     return device
-
-
-def has_bfloat16(device: torch.device) -> bool:
-    """Whether a device multiplies bfloat16 matrices faster than float32 ones."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    # Not in every torch; without it nothing is lost but speed.
-    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
 
 
 def demo_fingerprint() -> str:

@@ -23,7 +23,7 @@ from backend.pairs.sinks import sinks_on_grid
 
 def window_tokens(model: ClipResNet, encoded: EncodedImage) -> Float[Tensor, "window cell neuron"]:
     """Activations with positions, without the mean token."""
-    return encoded.activations.unpack() + model.cell_positions(*encoded.layout.window)
+    return encoded.activations.unpack() + model.grid_positions(*encoded.layout.window)[1:]
 
 
 def head_reading(

@@ -24,11 +24,12 @@ from torch import Tensor
 from backend.clip.encoded import EncodedImage, fingerprint_text
 from backend.clip.encoder import IN_WINDOWS, EncodingSettings, encode_images
 from backend.clip.masks import BACKGROUND, label_pixels
-from backend.clip.models import ClipResNet, has_bfloat16
+from backend.clip.models import ClipResNet
 from backend.clip.options import CHOOSING, DEFAULT, Orientation, SegmentationSettings
 from backend.clip.readings import embedded_cells, head_reading, window_tokens
 from backend.clip.text import ReadTexts
 from backend.clip.windows import Layout
+from backend.pairs.best_word import has_native_bfloat16
 from backend.pairs.decisions import (
     Decision,
     chosen_parts,
@@ -106,11 +107,11 @@ class Segmenter:
         self.model = model
         self._templates = tuple(templates)
         self._precision = precision
-        self._fast_null = precision != torch.float32 and has_bfloat16(model.device)
         words = vocabulary.to(model.device)
         self._mean = words.mean(dim=0)
         sample = torch.randperm(len(words), generator=torch.Generator().manual_seed(null_seed))
         self._null = words[sample[:null_words].to(words.device)]
+        self._fast_null = precision != torch.float32 and has_native_bfloat16(self._null)
         self._null_choices: OrderedDict[Hashable, ChosenPairs] = OrderedDict()
         norms = write_norms(model.factors)
         sign = sign.to(model.device, norms.dtype)

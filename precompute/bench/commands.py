@@ -8,11 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from backend.cli import Device
+from backend.progress import Progress
+from backend.tables import show, size_text
 from precompute.bench.models import vision_config
 from precompute.bench.precompute import bench, full_extent, quick_extent
 from precompute.errors import InputError
-from precompute.progress import Progress
-from precompute.tables import show, size_text
 
 app = typer.Typer(
     no_args_is_help=True, help="Measure speed and memory beside what one would run instead."

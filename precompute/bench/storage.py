@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from backend.clip import ClipResNet
+from backend.progress import Advance, Progress
 from backend.store import Manifest, StoreWriter, open_store
 from backend.store.format import MAPS, THUMBNAILS, VOCABULARY
 from backend.store.writer import SCRATCH
@@ -27,7 +28,6 @@ from precompute.bench.images import Pictures
 from precompute.bench.models import SMALL, random_model, vision_config
 from precompute.bench.rows import Row
 from precompute.job import ATOMS, Job, Parameters, run
-from precompute.progress import Advance, Progress
 from precompute.stages.collect import STATE
 from precompute.stages.plan import CALIBRATION_IMAGES
 from precompute.store.integrity import array_shapes

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from backend.store import Store, open_store
+from backend.tables import show, size_text
 from precompute.errors import InputError
 from precompute.store.export import (
     check_target,
@@ -20,7 +21,6 @@ from precompute.store.export import (
 )
 from precompute.store.facts import facts
 from precompute.store.integrity import Integrity, check_integrity
-from precompute.tables import show, size_text
 
 app = typer.Typer(no_args_is_help=True, help="Check, describe and export finished stores.")
 

@@ -10,12 +10,12 @@ from typing import Annotated
 import typer
 
 from backend.cli import Checkpoint, Device
+from backend.progress import Progress
 from backend.store import open_store
 from backend.store.exactness import keep_report
+from backend.tables import show
 from precompute.datasets import open_images
 from precompute.errors import InputError
-from precompute.progress import Progress
-from precompute.tables import show
 from precompute.verification.report import Report
 from precompute.verification.run import Request, verify_store
 

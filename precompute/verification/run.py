@@ -11,11 +11,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from backend.clip import DEMO, ClipResNet, load_model
+from backend.clip import DEMO, ClipResNet
+from backend.lab import load_model_of
+from backend.progress import Progress
 from backend.store import Store
 from precompute.datasets import DemoScenes, ImageSet
 from precompute.errors import InputError
-from precompute.progress import Progress
 from precompute.store.integrity import check_integrity
 from precompute.verification.derived import index_checks, neighbour_checks
 from precompute.verification.orientation import orientation_checks
@@ -38,8 +39,6 @@ PICTURES = 8
 LISTED_IMAGES = 64
 """Images that are run again when a whole data set is too large: a few minutes for RN50x64."""
 
-SHOWN_DIGITS = 12
-
 
 @dataclass(frozen=True)
 class Request:
@@ -61,11 +60,11 @@ def verify_store(request: Request, progress: Progress) -> Report:
     """Runs every check that can be run.
 
     Raises:
-        ModelError: the store's model cannot be loaded.
-        InputError: the weights at hand are others than the store's; no image can be read.
+        ModelError: the store's model cannot be loaded, or has other weights than the store's.
+        InputError: no image can be read.
     """
     store = request.store
-    model = _load(request)
+    model = load_model_of(store, checkpoint=request.checkpoint, device=request.device)
     left_out: list[str] = []
     with _true_float32():
         passes = _passes(request, model)
@@ -82,23 +81,6 @@ def verify_store(request: Request, progress: Progress) -> Report:
             checks += _statistics(request, model, dataset, progress)
     checks.append(_file_check(store))
     return Report(str(store.path), store.data_version, checks, left_out)
-
-
-def _load(request: Request) -> ClipResNet:
-    wanted = request.store.manifest.model
-    model = load_model(
-        wanted.architecture,
-        wanted.pretrained,
-        checkpoint=request.checkpoint,
-        device=request.device,
-    )
-    found = model.identity.weights_sha256
-    if found != wanted.weights_sha256:
-        raise InputError(
-            f"the weights at hand ({found[:SHOWN_DIGITS]}…) are not those that the store was made "
-            f"with ({wanted.weights_sha256[:SHOWN_DIGITS]}…); give them with --checkpoint"
-        )
-    return model
 
 
 def _passes(request: Request, model: ClipResNet) -> Passes:

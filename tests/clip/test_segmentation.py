@@ -74,7 +74,7 @@ def brute_force(
     rows, columns = encoded.layout.window
     cells = rows * columns
     activations = encoded.activations.unpack()[0]
-    tokens = activations + model.cell_positions(rows, columns)
+    tokens = activations + model.grid_positions(rows, columns)[1:]
     words = model.embed_texts(WORDS)
     texts = F.normalize(model.embed_texts(PROMPTS) - words.mean(dim=0), dim=1)
     value = pool.v_proj(tokens)

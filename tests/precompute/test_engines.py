@@ -12,13 +12,13 @@ import pytest
 from PIL import Image
 
 from backend.clip import ClipResNet
+from backend.progress import Progress
 from backend.store import Manifest
 from precompute.datasets import ImageFolder
 from precompute.engines.local import LocalEngine, replica
 from precompute.engines.ray_workers import RayEngine
 from precompute.errors import InputError
 from precompute.job import Job, Parameters, run
-from precompute.progress import Progress
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,12 @@ from types import SimpleNamespace
 import pytest
 
 from backend.clip import ClipResNet
+from backend.progress import Progress
 from precompute.datasets import ImageFolder
 from precompute.engines import LocalEngine, RayEngine, make_engine
 from precompute.errors import InputError
 from precompute.estimate import Shapes, edges_bytes, estimate, images_at_once, state_bytes
 from precompute.job import Job, Parameters, run
-from precompute.progress import Progress
 
 RN50X16 = Shapes(
     heads=48,

@@ -22,9 +22,9 @@ WORDS = ["cat", "dog", "red", "blue", "tree", "ball", "house", "bird"]
 
 def work(folder: Path, out: Path, begun: Connection) -> None:
     """The process that is killed.  It tells when its own start is over and the job begins."""
+    from backend.progress import Progress
     from precompute.datasets import ImageFolder
     from precompute.job import Job, Parameters, run
-    from precompute.progress import Progress
     from precompute.stages import collect
     from tests.precompute.tiny_clip import tiny_clip
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from backend.clip import ClipResNet
+from backend.progress import Progress
 from backend.store import Manifest, StoreError
 from precompute.datasets import ImageFolder
 from precompute.errors import InputError
 from precompute.job import STAGES, Job, Parameters, run
-from precompute.progress import Progress
 from precompute.work import Stage, Work
 
 WORDS = ["cat", "dog", "red", "blue", "tree", "ball"]
