@@ -31,9 +31,13 @@ def test_every_command_in_the_readme_exists() -> None:
     assert set(commands()) <= named, "a command is missing from the README"
 
 
-def test_the_readmes_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+@pytest.mark.parametrize("example", re.findall(r"```python\n(.*?)```", README, re.DOTALL))
+def test_the_readmes_python_examples_run(
+    example: str, demo_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Image.effect_noise((120, 90), 60).convert("RGB").save(tmp_path / "photo.jpg")
+    (tmp_path / "stores").mkdir()
+    (tmp_path / "stores" / "demo").symlink_to(demo_store)
     monkeypatch.chdir(tmp_path)
     exec(compile(example, "README.md", "exec"), {})
 

@@ -10,8 +10,9 @@ import typer
 from backend.cli import Device
 from backend.progress import Progress
 from backend.tables import show, size_text
-from precompute.bench.models import vision_config
-from precompute.bench.precompute import bench, full_extent, quick_extent
+from precompute.bench.models import SMALL, vision_config
+from precompute.bench.precompute import BACKBONE, bench, full_extent, quick_extent
+from precompute.bench.segmentation import bench_segment
 from precompute.errors import InputError
 
 app = typer.Typer(
@@ -20,11 +21,6 @@ app = typer.Typer(
 
 ROUNDS = 3
 IMAGES = 256
-
-
-@app.callback()
-def group() -> None:
-    """Keeps ``bench precompute`` a command with a name while it is the only one."""
 
 
 @app.command()
@@ -50,7 +46,41 @@ def precompute(
             raise InputError(f"--{name} must be 1 or more, not {value}")
     vision_config(model)
     extent = quick_extent() if quick else full_extent(model, rounds=rounds, images=images)
-    told = bench(extent, device, Progress(quiet=as_json).note)
+    _tell(bench(extent, device, Progress(quiet=as_json).note), as_json=as_json)
+
+
+@app.command()
+def segment(
+    model: Annotated[
+        str, typer.Option("--model", help="Architecture; its weights are random.")
+    ] = BACKBONE,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A small model: that it runs, not how fast.")
+    ] = False,
+    rounds: Annotated[int, typer.Option(help="Repetitions; 1 or more.")] = ROUNDS,
+    compiled: Annotated[
+        bool,
+        typer.Option("--compile", help="Also measure torch.compile, which needs a C++ compiler."),
+    ] = False,
+    device: Device = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Segmentation of a picture, another prompt, and the maps it is made of."""
+    if rounds < 1:
+        raise InputError(f"--rounds must be 1 or more, not {rounds}")
+    vision_config(model)
+    told = bench_segment(
+        SMALL if quick else model,
+        device,
+        Progress(quiet=as_json).note,
+        rounds=1 if quick else rounds,
+        compiled=compiled,
+        quick=quick,
+    )
+    _tell(told, as_json=as_json)
+
+
+def _tell(told: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(told, indent=2))
     else:

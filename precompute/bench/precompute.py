@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from backend.clip.models import resolve_device
-from precompute.bench.clock import machine
 from precompute.bench.decomposition import coefficient_rows
 from precompute.bench.images import image_rows
 from precompute.bench.models import SMALL
 from precompute.bench.pursuit import Sizes, pursuit_rows, whole_model_row
-from precompute.bench.rows import Row
+from precompute.bench.report import Part, report
 from precompute.bench.search import search_row
 from precompute.bench.storage import storage_rows
 from precompute.stages.explain import SIGNALS_AT_ONCE
@@ -59,8 +57,7 @@ def quick_extent() -> Extent:
 def bench(extent: Extent, device: str, note: Callable[[str], None]) -> dict[str, Any]:
     """Machine, parameters and rows as plain data; ``note`` is told what is measured next."""
     place = torch.device(resolve_device(device))
-    told = machine(place)
-    parts: list[tuple[str, Callable[[], list[Row]]]] = [
+    parts: list[Part] = [
         ("coefficients", lambda: coefficient_rows(extent.model, place, rounds=extent.rounds)),
         ("search", lambda: [search_row(extent.model, place, rounds=extent.rounds)]),
         ("storage", lambda: storage_rows(extent.model, place, rounds=extent.rounds)),
@@ -75,15 +72,10 @@ def bench(extent: Extent, device: str, note: Callable[[str], None]) -> dict[str,
     ]
     if place.type == "cuda":
         parts.append(("all pairs", lambda: [whole_model_row(extent.model, extent.sizes, place)]))
-    rows: list[Row] = []
-    for name, run in parts:
-        note(name)
-        rows += [_without_reach(row) if extent.quick else row for row in run()]
-    return {
-        "date": datetime.now(UTC).date().isoformat(),
-        "machine": told,
-        "parameters": {
-            "quick": extent.quick,
+    return report(
+        parts,
+        device=place,
+        parameters={
             "model": extent.model,
             "backbone": extent.backbone,
             "words": extent.sizes.words,
@@ -93,10 +85,6 @@ def bench(extent: Extent, device: str, note: Callable[[str], None]) -> dict[str,
             "rounds": extent.rounds,
             "long_rounds": extent.long_rounds,
         },
-        "rows": [row.as_dict() for row in rows],
-    }
-
-
-def _without_reach(row: Row) -> Row:
-    """What is to be reached is stated for full sizes; the same words are to be found at any."""
-    return row if row.unit == "pairs" else replace(row, reach=None)
+        quick=extent.quick,
+        note=note,
+    )

@@ -49,6 +49,24 @@ def test_the_quick_bench_reports_every_row_in_one_shape() -> None:
     assert all(row["reached"] is None for row in told["rows"] if row is not same)
 
 
+def test_the_quick_bench_of_segmentation_reports_in_the_same_shape() -> None:
+    arguments = ["bench", "segment", "--quick", "--json", "--device", "cpu"]
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert list(told) == ["date", "machine", "parameters", "rows"]
+    works = [row["work"] for row in told["rows"]]
+    assert [work.split(",")[0] for work in works] == [
+        "token x head maps of 10 texts",
+        "segment a picture by 10 prompts",
+        "another prompt on the same picture",
+    ]
+    for row in told["rows"]:
+        assert list(row) == list(ROW.as_dict())
+        assert row["ours"] > 0
+        assert row["reached"] is None
+
+
 def test_a_row_knows_whether_it_is_reached() -> None:
     assert ROW.reached is True
     assert replace(ROW, figure=0.7).reached is False
@@ -127,12 +145,14 @@ def test_shapes_grow_with_the_model(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--rounds", "0"], "--rounds must be 1 or more"),
-        (["--images", "0"], "--images must be 1 or more"),
-        (["--model", "ViT-B-32"], "ViT-B-32 is not one of"),
+        (["precompute", "--rounds", "0"], "--rounds must be 1 or more"),
+        (["precompute", "--images", "0"], "--images must be 1 or more"),
+        (["precompute", "--model", "ViT-B-32"], "ViT-B-32 is not one of"),
+        (["segment", "--rounds", "0"], "--rounds must be 1 or more"),
+        (["segment", "--model", "ViT-B-32"], "ViT-B-32 is not one of"),
     ],
 )
 def test_nonsense_is_refused(options: list[str], sentence: str) -> None:
-    refused = CliRunner().invoke(app, ["bench", "precompute", *options])
+    refused = CliRunner().invoke(app, ["bench", *options])
     assert isinstance(refused.exception, InputError)
     assert sentence in str(refused.exception)
