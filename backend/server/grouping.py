@@ -41,7 +41,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Parts:
+class NeuronPairs:
     """A neuron by its heads.
 
     Attributes:
@@ -49,32 +49,43 @@ class Parts:
         mean_direction: norm-weighted mean of these, unit length; zero for a silent neuron.
         share: of the sum of its pairs' norms.
         cosine: of each pair's direction with the mean direction.
-        groups: of all pairs with a norm, the largest share first.
     """
 
     directions: Float[Tensor, "head d_out"]
     mean_direction: Float[Tensor, " d_out"]
     share: Float[Tensor, " head"]
     cosine: Float[Tensor, " head"]
-    groups: list[Group]
 
 
-def take_apart(opened: OpenStore, neuron: int) -> Parts:
-    """What a neuron's heads make of it."""
+def neuron_pairs(opened: OpenStore, neuron: int) -> NeuronPairs:
+    """What each head makes of a neuron."""
     factors, scale = opened.factors, opened.scale[:, neuron]
     directions = (factors.output @ factors.value[:, :, neuron, None])[..., 0] * scale[:, None]
     share = norm_shares(torch.from_numpy(opened.norm[:, neuron, None]))[:, 0]
     mean = F.normalize(share @ directions, dim=0)
-    speaking = ((share > 0) & (scale != 0)).nonzero()[:, 0]
+    return NeuronPairs(directions, mean, share, (directions @ mean).clamp(-1, 1))
+
+
+def groups_of(opened: OpenStore, neuron: int, pairs: NeuronPairs) -> list[Group]:
+    """Groups of all of a neuron's pairs that have a norm, the largest share first."""
+    share, directions = pairs.share, pairs.directions
+    speaking = ((share > 0) & (opened.scale[:, neuron] != 0)).nonzero()[:, 0]
     tops = torch.from_numpy(np.array(opened.store.statistics["top_images"][:, neuron]))
     numbers = group_pairs(directions[speaking], tops[speaking], share[speaking])
-    return Parts(
-        directions=directions,
-        mean_direction=mean,
-        share=share,
-        cosine=(directions @ mean).clamp(-1, 1),
-        groups=_groups(directions, share, mean, speaking, numbers),
-    )
+    found = []
+    for number in sorted(set(numbers.tolist())):
+        heads = speaking[numbers == number]
+        heads = heads[share[heads].argsort(descending=True, stable=True)]
+        direction = F.normalize(share[heads] @ directions[heads], dim=0)
+        found.append(
+            Group(
+                heads=heads.tolist(),
+                share=float(share[heads].sum()),
+                direction=direction,
+                cosine=float((direction @ pairs.mean_direction).clamp(-1, 1)),
+            )
+        )
+    return sorted(found, key=lambda group: (-group.share, group.heads[0]))
 
 
 def group_pairs(
@@ -102,26 +113,3 @@ def group_pairs(
         if score > best:
             best, chosen = score, cut
     return chosen
-
-
-def _groups(
-    directions: Float[Tensor, "head d_out"],
-    share: Float[Tensor, " head"],
-    mean: Float[Tensor, " d_out"],
-    speaking: Int[Tensor, " pair"],
-    numbers: Int[Tensor, " pair"],
-) -> list[Group]:
-    found = []
-    for number in sorted(set(numbers.tolist())):
-        heads = speaking[numbers == number]
-        heads = heads[share[heads].argsort(descending=True, stable=True)]
-        direction = F.normalize(share[heads] @ directions[heads], dim=0)
-        found.append(
-            Group(
-                heads=heads.tolist(),
-                share=float(share[heads].sum()),
-                direction=direction,
-                cosine=float((direction @ mean).clamp(-1, 1)),
-            )
-        )
-    return sorted(found, key=lambda group: (-group.share, group.heads[0]))

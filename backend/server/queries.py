@@ -32,6 +32,7 @@ from backend.server.cards import (
     pair_summary,
     words_of,
 )
+from backend.server.certainty import beside_neuron, certainty_of
 from backend.server.errors import invalid, not_found
 from backend.server.heatmaps import heatmap_png
 from backend.server.live import LiveModels
@@ -164,6 +165,8 @@ class Catalog:
             top_images=exemplar_images(opened, self._urls, neuron, head, "top"),
             bottom_images=exemplar_images(opened, self._urls, neuron, head, "bottom"),
             heatmap_scale=_heatmap_scale(store, neuron, head),
+            certainty=certainty_of(opened, neuron, head),
+            beside_neuron=beside_neuron(opened, self._urls, neuron, head),
             siblings=self._siblings(opened, neuron, head),
             nearest=self._nearest(opened, neuron, head),
             coactive=self._coactive(opened, neuron, head),

@@ -14,7 +14,7 @@ from backend.server import schemas
 from backend.server.cards import as_cosine, finite, pair_fields, pair_summary, weighted_words
 from backend.server.csv_files import Cell
 from backend.server.formats import first_words
-from backend.server.grouping import Group, Parts, take_apart
+from backend.server.grouping import Group, NeuronPairs, groups_of, neuron_pairs
 from backend.server.head_words import head_words
 from backend.server.naming import distinct_words, nearest_words, word_similarities
 from backend.server.open_store import OpenStore
@@ -54,15 +54,16 @@ WORDS_OF_HEAD = 12
 
 def neuron_unit(opened: OpenStore, urls: Urls, neuron: int) -> schemas.Neuron:
     """One neuron that exists: its own concept, and what its heads make of it."""
-    parts = take_apart(opened, neuron)
+    pairs = neuron_pairs(opened, neuron)
+    groups = groups_of(opened, neuron, pairs)
     direction = torch.from_numpy(np.array(opened.store.neurons["direction"][neuron]))
     return schemas.Neuron(
         **unit_fields(opened, urls, opened.store.neurons, neuron),
         neuron=neuron,
         held_out=finite(opened.store.neurons["held_out"][neuron]),
-        mean_cosine=as_cosine(float(direction @ parts.mean_direction)),
-        subconcepts=_subconcepts(opened, urls, neuron, parts),
-        heads=_heads(opened, urls, neuron, parts),
+        mean_cosine=as_cosine(float(direction @ pairs.mean_direction)),
+        subconcepts=_subconcepts(opened, urls, neuron, pairs, groups),
+        heads=_heads(opened, urls, neuron, pairs, groups),
         url=urls.neuron(opened.store.name, neuron),
     )
 
@@ -138,11 +139,11 @@ def unit_images(
 
 
 def _subconcepts(
-    opened: OpenStore, urls: Urls, neuron: int, parts: Parts
+    opened: OpenStore, urls: Urls, neuron: int, pairs: NeuronPairs, groups: list[Group]
 ) -> list[schemas.Subconcept]:
-    if not parts.groups:
+    if not groups:
         return []
-    directions = [parts.mean_direction, *(group.direction for group in parts.groups)]
+    directions = [pairs.mean_direction, *(group.direction for group in groups)]
     whole, *similar = word_similarities(opened, torch.stack(directions))
     return [
         schemas.Subconcept(
@@ -151,9 +152,9 @@ def _subconcepts(
             cosine=group.cosine,
             distinct=distinct_words(opened, own, whole, wanted=WORDS_OF_SUBCONCEPT),
             nearest=nearest_words(opened, own, wanted=WORDS_OF_SUBCONCEPT),
-            thumbnails=_shared_images(opened, urls, neuron, group, parts.share.numpy()),
+            thumbnails=_shared_images(opened, urls, neuron, group, pairs.share.numpy()),
         )
-        for group, own in zip(parts.groups, similar, strict=True)
+        for group, own in zip(groups, similar, strict=True)
     ]
 
 
@@ -204,20 +205,22 @@ def _heatmap_of(
     return urls.pair_heatmap(opened.store.name, neuron, heads[int(having[0])], image)
 
 
-def _heads(opened: OpenStore, urls: Urls, neuron: int, parts: Parts) -> list[schemas.NeuronHead]:
+def _heads(
+    opened: OpenStore, urls: Urls, neuron: int, pairs: NeuronPairs, groups: list[Group]
+) -> list[schemas.NeuronHead]:
     statistics, explanations = opened.store.statistics, opened.store.explanations
     alike = torch.from_numpy(np.array(statistics["monosemanticity"][:, neuron]))
-    strength = split_strengths(parts.share[:, None], parts.cosine[:, None], alike[:, None])[:, 0]
-    place = {head: at for at, group in enumerate(parts.groups) for head in group.heads}
+    strength = split_strengths(pairs.share[:, None], pairs.cosine[:, None], alike[:, None])[:, 0]
+    place = {head: at for at, group in enumerate(groups) for head in group.heads}
     return [
         schemas.NeuronHead(
             **pair_fields(opened, urls, neuron, head),
-            share=min(float(parts.share[head]), 1.0),
-            cosine=float(parts.cosine[head]),
+            share=min(float(pairs.share[head]), 1.0),
+            cosine=float(pairs.cosine[head]),
             monosemanticity=finite(float(alike[head])),
             held_out=finite(explanations["held_out"][head, neuron]),
             strength=float(strength[head]),
             subconcept=place.get(head),
         )
-        for head in parts.share.argsort(descending=True, stable=True).tolist()
+        for head in pairs.share.argsort(descending=True, stable=True).tolist()
     ]

@@ -110,6 +110,39 @@ def test_chance_stands_beside_the_words(client: TestClient, opened: Store) -> No
     assert pair["held_out"] == pytest.approx(opened.explanations["held_out"][4, 3])
 
 
+def test_figures_are_told_with_their_certainty(client: TestClient, opened: Store) -> None:
+    pair = client.get(f"{API}/models/demo/pairs/3/4").json()
+    sure = pair["certainty"]
+    assert 0 <= sure["norm"]["low"] <= sure["norm"]["high"]
+    assert sure["top_retained_interval"]["low"] <= sure["top_retained"]
+    for null in ("random", "shuffled"):
+        beaten = np.mean(opened.nulls[f"{null}_cosine"][:, -1] < pair["cosine"])
+        assert sure[f"{null}_percentile"] == pytest.approx(100 * beaten)
+    scores = opened.explanations["held_out"]
+    known = scores[~np.isnan(scores)]
+    assert sure["held_out_percentile"] == pytest.approx(100 * np.mean(known < scores[4, 3]))
+
+
+def test_a_pair_stands_beside_its_neuron(client: TestClient, opened: Store) -> None:
+    pair = client.get(f"{API}/models/demo/pairs/3/4").json()
+    neuron = client.get(f"{API}/models/demo/neurons/3").json()
+    beside = pair["beside_neuron"]
+    (own,) = (each for each in neuron["heads"] if each["head"] == 4)
+    for figure in ("share", "cosine", "strength"):
+        assert beside[figure] == pytest.approx(own[figure], rel=1e-4)
+    words = [_centred(opened, word["word"]) * word["weight"] for word in neuron["explanation"]]
+    total = np.sum(words, axis=0)
+    plain = _direction(opened, 3, 4) @ total / np.linalg.norm(total)
+    assert beside["neuron_words_cosine"] == pytest.approx(float(plain), abs=1e-5)
+    towards = {word["word"] for word in neuron["explanation"] if word["weight"] > 0}
+    assert beside["shared_words"] == [
+        word["word"]
+        for word in pair["explanation"]
+        if word["weight"] > 0 and word["word"] in towards
+    ]
+    assert client.get(beside["url"]).status_code == 200
+
+
 def test_missing_ranks_and_numbers_are_left_out(client: TestClient) -> None:
     neuron, head = UNKNOWN_PAIR
     pair = client.get(f"{API}/models/demo/pairs/{neuron}/{head}").json()

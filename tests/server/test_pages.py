@@ -173,6 +173,11 @@ def test_the_pair_page_shows_what_its_twin_says(client: TestClient) -> None:
     assert formats.number(pair["held_out"]) in shown
     for null in ("random", "shuffled"):
         assert formats.number(pair["cosine_by_words"][-1][null]) in shown
+    for end in ("low", "high"):
+        assert formats.number(pair["certainty"]["norm"][end]) in shown
+    assert formats.percent(pair["certainty"]["top_retained"]) in shown
+    for figure in ("cosine", "neuron_words_cosine"):
+        assert formats.signed(pair["beside_neuron"][figure]) in shown
     for other in pair["siblings"] + pair["nearest"] + pair["coactive"]:
         assert f'href="{other["url"]}"' in shown
 

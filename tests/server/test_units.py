@@ -16,7 +16,7 @@ import torch
 from fastapi.testclient import TestClient
 
 from backend.server import formats
-from backend.server.grouping import group_pairs, take_apart
+from backend.server.grouping import group_pairs, groups_of, neuron_pairs
 from backend.server.naming import distinct_words, nearest_words, word_similarities
 from backend.server.open_store import OpenStore
 from backend.server.splits import SPLITS_KEPT, featured_splits
@@ -213,9 +213,9 @@ def test_equal_pairs_are_one_group() -> None:
 def test_a_silent_neuron_has_no_subconcepts(store: Path) -> None:
     opened = OpenStore(open_store(store))
     opened.norm[:, 5] = 0
-    parts = take_apart(opened, 5)
-    assert parts.groups == []
-    assert (parts.mean_direction == 0).all()
+    pairs = neuron_pairs(opened, 5)
+    assert groups_of(opened, 5, pairs) == []
+    assert (pairs.mean_direction == 0).all()
 
 
 def test_words_that_share_a_part_are_told_once(opened: OpenStore) -> None:

@@ -28,6 +28,8 @@ class PairPage(Page):
         "top",
         "figures",
         "words",
+        "certainty",
+        "neuron",
         "bottom",
         "siblings",
         "nearest",

@@ -8,6 +8,9 @@ All addresses are root-relative.  All numbers of a pair are *oriented*: ``value`
 from backend.server.schemas.base import ErrorBody as ErrorBody
 from backend.server.schemas.base import ErrorDetail as ErrorDetail
 from backend.server.schemas.base import Wire as Wire
+from backend.server.schemas.certainty import BesideNeuron as BesideNeuron
+from backend.server.schemas.certainty import Certainty as Certainty
+from backend.server.schemas.certainty import Interval as Interval
 from backend.server.schemas.collections import MAX_COLLECTED as MAX_COLLECTED
 from backend.server.schemas.collections import (
     MAX_ENTRY_NOTE_CHARACTERS as MAX_ENTRY_NOTE_CHARACTERS,
@@ -67,10 +70,8 @@ from backend.server.schemas.shares import ShareCreated as ShareCreated
 from backend.server.schemas.shares import ShareRequest as ShareRequest
 from backend.server.schemas.units import DEFAULT_SPLITS as DEFAULT_SPLITS
 from backend.server.schemas.units import MAX_SPLITS as MAX_SPLITS
-from backend.server.schemas.units import DistinctWord as DistinctWord
 from backend.server.schemas.units import Head as Head
 from backend.server.schemas.units import HeadWord as HeadWord
-from backend.server.schemas.units import NearWord as NearWord
 from backend.server.schemas.units import Neuron as Neuron
 from backend.server.schemas.units import NeuronHead as NeuronHead
 from backend.server.schemas.units import Split as Split
@@ -79,3 +80,5 @@ from backend.server.schemas.units import Subconcept as Subconcept
 from backend.server.schemas.units import Unit as Unit
 from backend.server.schemas.units import UnitImage as UnitImage
 from backend.server.schemas.units import WordsReached as WordsReached
+from backend.server.schemas.words import DistinctWord as DistinctWord
+from backend.server.schemas.words import NearWord as NearWord

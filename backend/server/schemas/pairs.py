@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from backend.server.schemas.base import Wire
+from backend.server.schemas.certainty import BesideNeuron, Certainty
 
 
 class Word(Wire):
@@ -95,6 +96,8 @@ class Pair(Wire):
     heatmap_scale: float | None = Field(
         description="the value at full colour; all heatmaps of this pair share it"
     )
+    certainty: Certainty
+    beside_neuron: BesideNeuron
     siblings: list[PairSummary] = Field(description="other heads of this neuron, strongest first")
     nearest: list[NearPair] = Field(description="pairs with the most similar direction")
     coactive: list[CoactivePair] = Field(description="pairs that share the most top images")

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from backend.server.schemas.base import Wire
 from backend.server.schemas.pairs import PairSummary, Thumbnail, Word
+from backend.server.schemas.words import DistinctWord, NearWord
 
 MAX_SPLITS = 100
 """More splits than this on one page cost more to draw than anyone reads."""
@@ -22,17 +23,6 @@ class UnitImage(Wire):
 class WordsReached(Wire):
     words: int
     cosine: float = Field(ge=-1, le=1)
-
-
-class NearWord(Wire):
-    word: str
-    similarity: float = Field(ge=-1, le=1, description="cosine with the direction")
-
-
-class DistinctWord(NearWord):
-    """A word that is nearer to one direction than to another."""
-
-    gain: float = Field(ge=0, le=2, description="that cosine less the cosine with the other")
 
 
 class Unit(Wire):
