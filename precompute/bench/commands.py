@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ from backend.tables import show, size_text
 from precompute.bench.models import SMALL, vision_config
 from precompute.bench.precompute import BACKBONE, bench, full_extent, quick_extent
 from precompute.bench.segmentation import bench_segment
+from precompute.bench.serve import bench_serve
 from precompute.errors import InputError
 
 app = typer.Typer(
@@ -21,6 +23,7 @@ app = typer.Typer(
 
 ROUNDS = 3
 IMAGES = 256
+REQUESTS = 60
 
 
 @app.command()
@@ -87,6 +90,31 @@ def _tell(told: dict[str, Any], *, as_json: bool) -> None:
         _show(told)
 
 
+@app.command()
+def serve(
+    store: Annotated[
+        list[Path] | None,
+        typer.Option("--store", help="A finished store to measure as well; may be repeated."),
+    ] = None,
+    requests: Annotated[
+        int, typer.Option(help="Requests of each kind that are counted; 2 or more.")
+    ] = REQUESTS,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A small synthetic store: that it runs, not how fast.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Stored pages of a synthetic RN50x16-sized store, minutes; needs 2 GB of memory and disk."""
+    if requests < 2:
+        raise InputError(f"--requests must be 2 or more, not {requests}")
+    note = Progress(quiet=as_json).note
+    told = bench_serve(store or [], requests=requests, quick=quick, note=note)
+    if as_json:
+        typer.echo(json.dumps(told, indent=2))
+    else:
+        _show(told)
+
+
 def _show(told: dict[str, Any]) -> None:
     machine = told["machine"]
     typer.echo(
@@ -110,8 +138,10 @@ def _show(told: dict[str, Any]) -> None:
 
 
 def _processor(row: dict[str, Any]) -> str:
-    ratio = row["by_processor_time"]
-    return "" if ratio is None else f" (processor time {ratio:.3g})"
+    figure = row["by_processor_time"]
+    if figure is None:
+        return ""
+    return f" (processor time {_number(figure, row['unit'], row['meaning'])})"
 
 
 def _reach(row: dict[str, Any]) -> str:

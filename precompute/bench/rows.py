@@ -23,8 +23,8 @@ class Row:
         reach: the bound, None for a line that is there for comparison only.
         bound: whether ``figure`` must be at most or at least ``reach``.
         how: how it was measured, and what a reader should know.
-        by_processor_time: the figure, where it is a ratio of times, in processor time, which other
-            work on the same cores disturbs less; None on a GPU.
+        by_processor_time: the figure, where it is a time or a ratio of times, in processor time,
+            which other work on the same cores disturbs less; None on a GPU.
     """
 
     work: str

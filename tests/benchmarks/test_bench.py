@@ -6,18 +6,21 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
 
 from backend.pairs.coefficients import embedding_from_coefficients
+from backend.store import open_store
 from precompute.application import app
 from precompute.bench.clock import in_turns
 from precompute.bench.decomposition import OURS, THEIRS, contestants
 from precompute.bench.memory import extra_bytes
 from precompute.bench.models import SMALL, random_clip, random_model, random_pool
 from precompute.bench.rows import Row
-from precompute.bench.storage import Scaling, Sizes
+from precompute.bench.storage import SMALL_IMAGES, SMALL_WORDS, Scaling, Sizes, sizes_of
+from precompute.bench.synthetic import write_synthetic_store
 from precompute.errors import InputError
 
 CPU = torch.device("cpu")
@@ -156,3 +159,37 @@ def test_nonsense_is_refused(options: list[str], sentence: str) -> None:
     refused = CliRunner().invoke(app, ["bench", *options])
     assert isinstance(refused.exception, InputError)
     assert sentence in str(refused.exception)
+
+
+def test_the_quick_bench_of_the_server_asks_for_every_page() -> None:
+    arguments = ["bench", "serve", "--quick", "--requests", "2", "--json"]
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert list(told) == ["date", "machine", "parameters", "rows"]
+    works = {row["work"] for row in told["rows"]}
+    for name in ("first page", "model", "search by a stored word", "pair", "neuron", "provenance"):
+        for what in ("page", "JSON"):
+            assert f"{name}, {what}, synthetic-{SMALL}" in works
+    for row in told["rows"]:
+        assert list(row) == list(ROW.as_dict())
+        assert row["figure"] > 0
+        assert row["reached"] is None
+    assert {row["unit"] for row in told["rows"]} == {"s", "bytes"}
+
+
+def test_a_synthetic_store_is_whole_and_the_same_each_time(tmp_path: Path) -> None:
+    sizes = sizes_of(SMALL, words=SMALL_WORDS, images=SMALL_IMAGES)
+    first = write_synthetic_store(tmp_path / "first" / "same", SMALL, sizes)
+    again = write_synthetic_store(tmp_path / "again" / "same", SMALL, sizes)
+    store = open_store(first)
+    assert store.data_version == open_store(again).data_version
+    assert store.damaged_files() == []
+    for arrays in (store.explanations, store.neurons, store.heads):
+        ids = arrays["word_ids"]
+        assert ids.min() >= 0
+        assert ids.max() < len(store.vocabulary)
+    assert len(set(store.vocabulary)) == SMALL_WORDS
+    assert (np.diff(store.statistics["top_values"], axis=-1) <= 0).all()
+    assert np.linalg.norm(store.neurons["direction"], axis=1) == pytest.approx(1, abs=1e-5)
+    assert store.neighbours["direction_ids"].max() < sizes.pairs
