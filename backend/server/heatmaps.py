@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
+from backend.server.schemas import Region
 from backend.server.uploads import fit
 
 Colour = tuple[int, int, int]
@@ -74,6 +75,22 @@ def heatmap_image(
     rgba[..., :3] = np.where(signed[..., None] < 0, negative, positive)
     rgba[..., 3] = np.round(255 * strength)
     return Image.fromarray(rgba)
+
+
+def region_png(
+    values: Float[np.ndarray, "row column"],
+    *,
+    scale: float,
+    size: tuple[int, int],
+    region: Region,
+) -> bytes:
+    """The same of cells that cover only a region of an image of ``size`` (width, height)."""
+    width, height = fit(size, LONGEST_SIDE)
+    canvas = Image.new("RGBA", (width, height))
+    covered = max(1, round(region.width * width)), max(1, round(region.height * height))
+    layer = heatmap_image(values, scale=scale, size=covered).resize(covered)
+    canvas.paste(layer, (round(region.left * width), round(region.top * height)))
+    return _png(canvas)
 
 
 def mask_png(mask: UInt8[np.ndarray, "height width"]) -> bytes:

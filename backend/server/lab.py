@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from backend.clip import ClipResNet
     from backend.clip.encoded import EncodedImage
     from backend.clip.encoder import EncodingSettings, PreparedImage
+    from backend.clip.options import SegmentationSettings
     from backend.clip.segmentation import Segmenter
     from backend.clip.text import ReadTexts
 
@@ -49,6 +50,10 @@ class AtHand:
     def read(self, prompts: Sequence[str]) -> ReadTexts:
         """Prompts in the store's templates, synonyms averaged; those read before are remembered."""
         return self._live.read_prompts(self.opened.store, self.segmenter.model, prompts)
+
+    def read_behind(self, settings: SegmentationSettings) -> ReadTexts | None:
+        """The background prompts of settings, read."""
+        return self.read(settings.background_prompts) if settings.background_prompts else None
 
 
 Question = Callable[[AtHand], Result]

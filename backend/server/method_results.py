@@ -83,16 +83,16 @@ def stored_method(
 
 
 def method_files(
-    method: StoredMethod, maps: SegmentationMaps, size: tuple[int, int]
+    prefix: str, method: StoredMethod, maps: SegmentationMaps, size: tuple[int, int]
 ) -> dict[str, bytes]:
     """Mask, overlay and heatmaps of one method; ``size`` is (width, height) of the picture."""
     colours = [heatmaps.rgb(kind.colour) for kind in method.classes]
     files = {
-        file_name(method.method, MASK): heatmaps.mask_png(maps.mask),
-        file_name(method.method, OVERLAY): heatmaps.overlay_png(maps.mask, colours),
+        file_name(prefix, MASK): heatmaps.mask_png(maps.mask),
+        file_name(prefix, OVERLAY): heatmaps.overlay_png(maps.mask, colours),
     }
     for place, (colour, logits) in enumerate(zip(colours, maps.logits, strict=True)):
-        files[file_name(method.method, heatmap_name(place))] = heatmaps.heatmap_png(
+        files[file_name(prefix, heatmap_name(place))] = heatmaps.heatmap_png(
             logits,
             scale=method.heatmap_scale,
             size=size,
@@ -149,16 +149,16 @@ def timings(answer: Answer[Any]) -> schemas.Timings:
     )
 
 
-def rounded(values: np.ndarray) -> list[list[float]]:
-    """Rows of numbers with LOGIT_DIGITS significant digits."""
-    return [[float(f"{value:.{LOGIT_DIGITS}g}") for value in row] for row in values.tolist()]
+def rounded(values: np.ndarray, digits: int = LOGIT_DIGITS) -> list[list[float]]:
+    """Rows of numbers with so many significant digits."""
+    return [[float(f"{value:.{digits}g}") for value in row] for row in values.tolist()]
 
 
-def file_name(method: str, name: str) -> str:
-    """Name of one of a method's files: ``MASK``, ``OVERLAY`` or a heatmap's."""
-    return f"{method}-{name}"
+def file_name(prefix: str, name: str) -> str:
+    """Name of one of a method's files (``MASK``, ``OVERLAY`` or a heatmap's) among others'."""
+    return f"{prefix}-{name}"
 
 
 def heatmap_name(place: int) -> str:
-    """Name of the heatmap of the prompt at ``place``, without its method."""
+    """Name of the heatmap of the prompt at ``place``, without its prefix."""
     return f"heatmap-{place}.png"

@@ -112,6 +112,11 @@ class OpenStore:
         return self._segmenter
 
     @cached_property
+    def mean(self) -> Float[Tensor, "head neuron"]:
+        """Mean coefficient of every pair over the data set, not oriented."""
+        return torch.from_numpy(np.array(self.store.statistics["mean"])).float()
+
+    @cached_property
     def familiarity(self) -> Familiarity:
         """Tells what the model may not know."""
         return Familiarity(self.store)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from backend.server import schemas
 from backend.server.asking import check_prompts, settings_of, unusable, view_of
-from backend.server.errors import not_found
+from backend.server.errors import invalid, not_found
 from backend.server.familiarity import Verdict
 from backend.server.images import Given, Images, OpenImage, Picture
 from backend.server.kept import ImageRecord, KeptUploads, Kind, ResultRecord, new_id
@@ -43,6 +43,17 @@ class SegmentationRecord(ResultRecord):
     columns: int
     results: list[StoredMethod]
     timings: schemas.Timings
+
+    @property
+    def prompts(self) -> list[str]:
+        return [kind.prompt for kind in self.results[0].classes]
+
+    def options(self) -> schemas.SegmentationOptions:
+        """What it was asked with."""
+        made = self.settings
+        return schemas.SegmentationOptions(
+            **made.model_dump(exclude={"pairs_per_class", "background"}), background=made.background
+        )
 
 
 SEGMENTATION = Kind("segmentation", SegmentationRecord)
@@ -91,6 +102,19 @@ class Segmentations:
             )
             stored = await asyncio.to_thread(self._keep, opened, image, asked, settings, answer)
         return self._wire(*stored), image.token
+
+    def based_on(
+        self, model: str, asked: schemas.ResultRequest, upload: bytes | None
+    ) -> SegmentationRecord | None:
+        """The segmentation that a request takes picture, prompts and options from, if it does."""
+        if asked.segmentation is None:
+            return None
+        if upload is not None or asked.image_id is not None or asked.sample is not None:
+            raise invalid("segmentation", "A segmentation brings its picture; give no other.")
+        record = self._kept.result(SEGMENTATION, asked.segmentation)
+        if record.model != model:
+            raise not_found("segmentation", "This model has no such segmentation.")
+        return record
 
     def get(self, segmentation: str) -> schemas.Segmentation:
         """The result of an id; 404 when there is none, or no longer."""
@@ -147,7 +171,7 @@ class Segmentations:
         )
         files: dict[str, bytes] = {}
         for method, maps in zip(record.results, found.maps, strict=True):
-            files |= method_files(method, maps, image.size)
+            files |= method_files(method.method, method, maps, image.size)
         self._kept.keep_result(SEGMENTATION, record, files)
         return record, kept
 
@@ -189,16 +213,22 @@ class Segmentations:
         )
 
 
+def given(
+    asked: schemas.PictureRequest, upload: bytes | None, based: SegmentationRecord | None
+) -> Given:
+    """The picture of a request, which may be that of a segmentation."""
+    return Given(upload, asked.image_id if based is None else based.image, asked.sample)
+
+
 def _segment(
     at_hand: AtHand, *, prompts: list[str], settings: Sequence[SegmentationSettings]
 ) -> Segmented:
     """Runs on the device's thread."""
     read = at_hand.read(prompts)
-    behind = settings[0].background_prompts
-    read_behind = at_hand.read(behind) if behind else None
+    behind = at_hand.read_behind(settings[0])
     try:
         maps = [
-            at_hand.segmenter.answer(at_hand.encoded, read, each, behind=read_behind)
+            at_hand.segmenter.answer(at_hand.encoded, read, each, behind=behind)
             for each in settings
         ]
     except ValueError as exc:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from backend.server.ablations import Ablations
+from backend.server.attributions import Attributions
 from backend.server.encoded import EncodedImages
 from backend.server.engine import Engine
 from backend.server.images import Images
@@ -17,7 +19,7 @@ from backend.server.queries import Catalog
 from backend.server.segmentations import Segmentations
 from backend.server.settings import Settings
 from backend.server.share_database import ShareDatabase
-from backend.server.shares import Shares
+from backend.server.shares import Find, Shares
 from backend.server.urls import Urls
 from backend.store import Store
 
@@ -37,6 +39,8 @@ class Services:
     images: Images
     lab: Lab
     segmentations: Segmentations
+    attributions: Attributions
+    ablations: Ablations
     shares: Shares
     previews: Previews
     openapi: Callable[[], dict[str, Any]]
@@ -64,7 +68,15 @@ def make_services(
     images = Images(settings, urls, catalog, kept, encoded)
     lab = Lab(settings, engine, live, images, encoded)
     segmentations = Segmentations(urls, catalog, images, lab, kept)
-    shares = Shares(settings, urls, catalog, database, kept, images, segmentations)
+    attributions = Attributions(urls, catalog, images, lab, kept, segmentations)
+    ablations = Ablations(urls, catalog, images, lab, kept, segmentations)
+    shown: dict[str, Find] = {
+        "image": images.find,
+        "segmentation": segmentations.get,
+        "attribution": attributions.get,
+        "ablation": ablations.get,
+    }
+    shares = Shares(settings, urls, catalog, database, kept, shown)
     previews = Previews(catalog, segmentations)
     return Services(
         settings=settings,
@@ -75,6 +87,8 @@ def make_services(
         images=images,
         lab=lab,
         segmentations=segmentations,
+        attributions=attributions,
+        ablations=ablations,
         shares=shares,
         previews=previews,
         openapi=openapi,

@@ -12,16 +12,14 @@ from urllib.parse import parse_qs, urlsplit
 
 from backend.server import schemas
 from backend.server.errors import ApiError, invalid, not_found
-from backend.server.images import Images
 from backend.server.kept import KeptUploads, check_token, new_id, new_token, token_hash
 from backend.server.queries import Catalog
-from backend.server.segmentations import Segmentations
 from backend.server.settings import Settings
 from backend.server.share_database import ShareDatabase, StoredShare
 from backend.server.text import clean_writing
 from backend.server.urls import Urls
 
-SHOWN = ("image", "segmentation")
+SHOWN = ("image", "segmentation", "attribution", "ablation")
 """What of a picture a share may show, as the wire and the lab's addresses name it."""
 
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
@@ -54,8 +52,12 @@ class _Made(Protocol):
     def data_version(self) -> str: ...
 
 
+Find = Callable[[str], _Made]
+"""Finds what is shared by its id, or raises 404."""
+
+
 class Shares:
-    """Makes, shows and deletes shares."""
+    """Makes, shows and deletes shares; ``shown`` has a function for each of ``SHOWN``."""
 
     def __init__(
         self,
@@ -64,18 +66,14 @@ class Shares:
         catalog: Catalog,
         database: ShareDatabase,
         kept: KeptUploads,
-        images: Images,
-        segmentations: Segmentations,
+        shown: Mapping[str, Find],
     ) -> None:
         self._settings = settings
         self._urls = urls
         self._catalog = catalog
         self._database = database
         self._kept = kept
-        self._find_shown: dict[str, Callable[[str], _Made]] = {
-            "image": images.find,
-            "segmentation": segmentations.get,
-        }
+        self._find_shown = shown
 
     def open(self) -> None:
         """Open the database."""

@@ -164,6 +164,18 @@ class Urls:
     def api_image(self, model: str, image: str) -> str:
         return self._api("models", model, "images", image)
 
+    def api_attributions(self, model: str) -> str:
+        return self._api("models", model, "attributions")
+
+    def api_attribution(self, model: str, attribution: str) -> str:
+        return self._api("models", model, "attributions", attribution)
+
+    def api_ablations(self, model: str) -> str:
+        return self._api("models", model, "ablations")
+
+    def api_ablation(self, model: str, ablation: str) -> str:
+        return self._api("models", model, "ablations", ablation)
+
     def api_shares(self) -> str:
         return self._api("shares")
 
@@ -192,6 +204,22 @@ class Urls:
     def uploaded_image(self, model: str, image: str) -> str:
         """A visitor's picture."""
         return self._api("models", model, "images", image, "image.webp")
+
+    def attribution_heatmap(self, model: str, attribution: str) -> str:
+        """Where the score comes from."""
+        return self._api("models", model, "attributions", attribution, "heatmap.png")
+
+    def attribution_map(self, model: str, attribution: str, place: int) -> str:
+        """Where the value of the pair at ``place`` comes from."""
+        return self._api("models", model, "attributions", attribution, "maps", f"{place}.png")
+
+    def ablation_picture(self, model: str, ablation: str, state: str, name: str) -> str:
+        """``mask.png`` or ``overlay.png`` ``before`` or ``after``, as of a segmentation."""
+        return self._api("models", model, "ablations", ablation, state, name)
+
+    def ablation_heatmap(self, model: str, ablation: str, state: str, place: int) -> str:
+        name = f"{place}.png"
+        return self._api("models", model, "ablations", ablation, state, "heatmaps", name)
 
     def segmentation_image(self, model: str, segmentation: str) -> str:
         return self._api("models", model, "segmentations", segmentation, "image.webp")

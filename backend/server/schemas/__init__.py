@@ -5,6 +5,24 @@ All addresses are root-relative.  All numbers of a pair are *oriented*: ``value`
 ``sign * coefficient`` and words carry the sign of the oriented direction.
 """
 
+from backend.server.schemas.ablations import MAX_FACTOR as MAX_FACTOR
+from backend.server.schemas.ablations import MAX_PARTS as MAX_PARTS
+from backend.server.schemas.ablations import Ablation as Ablation
+from backend.server.schemas.ablations import AblationRequest as AblationRequest
+from backend.server.schemas.ablations import Fill as Fill
+from backend.server.schemas.ablations import RankedPrompt as RankedPrompt
+from backend.server.schemas.ablations import Standing as Standing
+from backend.server.schemas.attributions import MAX_MAPS as MAX_MAPS
+from backend.server.schemas.attributions import Attribution as Attribution
+from backend.server.schemas.attributions import AttributionRequest as AttributionRequest
+from backend.server.schemas.attributions import CellDecision as CellDecision
+from backend.server.schemas.attributions import HeadPart as HeadPart
+from backend.server.schemas.attributions import NeuronPart as NeuronPart
+from backend.server.schemas.attributions import PairHeatmap as PairHeatmap
+from backend.server.schemas.attributions import PairPart as PairPart
+from backend.server.schemas.attributions import Region as Region
+from backend.server.schemas.attributions import Remainder as Remainder
+from backend.server.schemas.attributions import TokenParts as TokenParts
 from backend.server.schemas.base import ErrorBody as ErrorBody
 from backend.server.schemas.base import ErrorDetail as ErrorDetail
 from backend.server.schemas.base import Wire as Wire
@@ -26,6 +44,7 @@ from backend.server.schemas.health import Health as Health
 from backend.server.schemas.images import ImageCreated as ImageCreated
 from backend.server.schemas.images import ImageRequest as ImageRequest
 from backend.server.schemas.images import PictureRequest as PictureRequest
+from backend.server.schemas.images import ResultRequest as ResultRequest
 from backend.server.schemas.images import UploadedImage as UploadedImage
 from backend.server.schemas.maps import MapCluster as MapCluster
 from backend.server.schemas.maps import PairMap as PairMap

@@ -27,6 +27,16 @@ class PictureRequest(ImageRequest):
     )
 
 
+class ResultRequest(PictureRequest):
+    """Which picture: also that of a segmentation, with what was asked about it."""
+
+    segmentation: str | None = Field(
+        default=None,
+        max_length=64,
+        description="id of a segmentation: its picture, its prompts and its options",
+    )
+
+
 class UploadedImage(Wire):
     id: str
     image: str = Field(description="the same id, as the results of the picture name it")

@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from backend.server.schemas.ablations import Ablation
+from backend.server.schemas.attributions import Attribution
 from backend.server.schemas.base import Wire
 from backend.server.schemas.images import UploadedImage
 from backend.server.schemas.segmentations import Segmentation
@@ -31,6 +33,8 @@ class ShareRequest(Wire):
 
     image: str | None = Field(default=None, description="id of a picture")
     segmentation: str | None = Field(default=None, description="id of a segmentation")
+    attribution: str | None = Field(default=None, description="id of an attribution")
+    ablation: str | None = Field(default=None, description="id of an ablation")
     view: str | None = Field(
         default=None, max_length=MAX_VIEW_CHARACTERS, description="root-relative page"
     )
@@ -54,6 +58,8 @@ class Share(Wire):
     view: str | None
     image: UploadedImage | None
     segmentation: Segmentation | None
+    attribution: Attribution | None
+    ablation: Ablation | None
     data_version: str
     stale: bool = Field(description="true when the store has changed since this was shared")
     created: datetime

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from backend.server.routes.api.ablations import ablations
+from backend.server.routes.api.attributions import attributions
 from backend.server.routes.api.collected import collected
 from backend.server.routes.api.finder import finder
 from backend.server.routes.api.images import images
@@ -16,5 +18,7 @@ from backend.server.routes.api.units import units
 from backend.server.urls import API
 
 router = APIRouter(prefix=API)
-for part in (finder, maps, stored, units, images, segmentations, collected, shared, previews):
+for part in (finder, maps, stored, units, collected):
+    router.include_router(part)
+for part in (images, segmentations, attributions, ablations, shared, previews):
     router.include_router(part)

@@ -11,12 +11,13 @@ from fastapi import Path as PathParameter
 
 from backend.server import schemas
 from backend.server.csv_files import Cell, csv_chunks
-from backend.server.errors import ApiError
+from backend.server.errors import ApiError, not_found
 from backend.server.images import Picture
 from backend.server.middleware import PICTURE_POLICY
 from backend.server.services import Services
 
 Result = TypeVar("Result")
+Made = TypeVar("Made", schemas.Segmentation, schemas.Attribution, schemas.Ablation)
 
 DELETE_TOKEN_HEADER = "X-Delete-Token"  # noqa: S105 (its name)
 
@@ -115,6 +116,13 @@ def private_json(body: schemas.Wire, delete_token: str | None = None) -> Respons
 def private_picture(shown: Picture) -> Response:
     """A visitor's picture, or one that was made of it."""
     return Response(shown.content, media_type=shown.content_type, headers=PRIVATE)
+
+
+def of_model(model: str, made: Made, kind: str) -> Made:
+    """A result under the model that made it; under another there is none."""
+    if made.model != model:
+        raise not_found(kind, f"This model has no such {kind}.")
+    return made
 
 
 def stored_headers(version: str) -> dict[str, str]:

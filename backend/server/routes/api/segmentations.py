@@ -8,12 +8,12 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as PathParameter
 
 from backend.server import schemas
-from backend.server.errors import not_found
 from backend.server.method_results import MASK, OVERLAY
 from backend.server.routes.api.answers import (
     Model,
     Served,
     errors,
+    of_model,
     picture,
     private_json,
     private_picture,
@@ -111,8 +111,4 @@ def get_segmentation_heatmap(
 
 
 def _segmentation(services: Services, model: str, segmentation: str) -> schemas.Segmentation:
-    """A segmentation under the model that made it; under another there is none."""
-    found = services.segmentations.get(segmentation)
-    if found.model != model:
-        raise not_found("segmentation", "This model has no such segmentation.")
-    return found
+    return of_model(model, services.segmentations.get(segmentation), "segmentation")
