@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from playwright.sync_api import BrowserContext, Page, Route, expect
+from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
 from tests.browser.test_explorer import link_and_token, violations
 
@@ -29,24 +29,30 @@ def upload(page: Page, picture: bytes) -> None:
     page.locator("#picture").set_input_files(
         {"name": "scene.webp", "mimeType": "image/webp", "buffer": picture}
     )
-    expect(page.get_by_alt_text("Your picture")).to_be_visible()
 
 
-def segment(page: Page) -> None:
-    page.get_by_role("button", name="Segment", exact=True).click()
+def segment(page: Page, picture: bytes, *prompts: str) -> None:
+    """Ask for prompts, then give a picture, which is segmented by itself."""
+    page.goto("/demo/lab")
+    enter(page, *prompts)
+    upload(page, picture)
+    expect_result(page)
+
+
+def expect_result(page: Page) -> None:
     expect(page.locator("[data-segmentation]")).to_be_visible()
-    expect(page).to_have_url(re.compile(r"/demo/lab\?segmentation=[\w-]+$"))
+    expect(page).to_have_url(re.compile(r"/demo/lab\?image=[\w-]+&segmentation=[\w-]+"))
+
+
+def names(page: Page) -> Locator:
+    return page.locator("button.legend__class .legend__name")
 
 
 def test_upload_segment_share_open_elsewhere_delete(
     page: Page, sample: bytes, open_context: OpenContext
 ) -> None:
-    page.goto("/demo/lab")
-    upload(page, sample)
-    enter(page, "butterfly", "<i>red</i>")
-    segment(page)
-    names = page.locator("button.legend__class .legend__name")
-    expect(names).to_have_text(["butterfly", "<i>red</i>"])
+    segment(page, sample, "butterfly", "<i>red</i>")
+    expect(names(page)).to_have_text(["butterfly", "<i>red</i>"])
     shares = page.locator(".legend__share").all_inner_texts()
     expect(page.get_by_alt_text(re.compile("^Mask: butterfly"))).to_be_visible()
 
@@ -58,10 +64,8 @@ def test_upload_segment_share_open_elsewhere_delete(
 
     other = open_context().new_page()
     other.goto(link)
-    expect(other.get_by_text("My scene")).to_be_visible()
-    expect(other.locator("button.legend__class .legend__name")).to_have_text(
-        ["butterfly", "<i>red</i>"]
-    )
+    expect(other.locator(".banner__title")).to_have_text("My scene")
+    expect(names(other)).to_have_text(["butterfly", "<i>red</i>"])
     assert other.locator(".legend__share").all_inner_texts() == shares
     picture = other.get_by_alt_text("The picture")
     assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
@@ -78,11 +82,8 @@ def test_upload_segment_share_open_elsewhere_delete(
 def test_what_the_demo_may_not_know_is_said_with_a_way_on(page: Page) -> None:
     noise = io.BytesIO()
     Image.effect_noise((256, 256), 80).convert("RGB").save(noise, "WEBP", lossless=True)
-    page.goto("/demo/lab")
+    segment(page, noise.getvalue(), "carburetor", "butterfly")
     expect(page.get_by_text("The demo is a small model")).to_be_visible()
-    upload(page, noise.getvalue())
-    enter(page, "carburetor", "butterfly")
-    segment(page)
     expect(page.get_by_text("it may not know what is in it")).to_be_visible()
     expect(page.locator(".legend__doubt")).to_have_count(1)
     page.goto("/demo/search?q=butterfly")
@@ -96,28 +97,79 @@ def test_what_the_demo_may_not_know_is_said_with_a_way_on(page: Page) -> None:
 
 
 def test_a_result_is_an_address(page: Page, sample: bytes, open_context: OpenContext) -> None:
-    page.goto("/demo/lab")
-    upload(page, sample)
-    enter(page, "red")
-    segment(page)
+    segment(page, sample, "red")
     address = page.url
     again = open_context().new_page()
     again.goto(address)
     expect(again.locator("[data-segmentation]")).to_be_visible()
+    assert again.locator("meta[name=robots]").get_attribute("content") == "noindex"
     enter(again, "blue")
-    names = again.locator("button.legend__class .legend__name")
-    expect(names).to_have_text(["red", "blue"])  # asked by itself: the picture is known
+    expect(names(again)).to_have_text(["red", "blue"])  # asked by itself: the picture is known
     assert again.url != address
     again.get_by_role("button", name="Undo").click()
-    expect(names).to_have_text(["red"])
+    expect(names(again)).to_have_text(["red"])
     assert again.url == address
     expect(again.get_by_role("list", name="Prompts").get_by_role("listitem")).to_have_count(1)
     again.keyboard.press("Control+Shift+Z")
-    expect(names).to_have_text(["red", "blue"])
+    expect(names(again)).to_have_text(["red", "blue"])
     again.go_back()
-    expect(names).to_have_text(["red"])
+    expect(names(again)).to_have_text(["red"])
     again.reload()
-    expect(names).to_have_text(["red"])
+    expect(names(again)).to_have_text(["red"])
+
+
+def test_a_newcomer_begins_with_one_press(page: Page) -> None:
+    page.goto("/demo/lab")
+    page.get_by_role("button", name=re.compile("^Image ")).first.click()
+    expect_result(page)
+    chips = page.get_by_role("list", name="Prompts").get_by_role("listitem")
+    expect(chips).to_have_count(3)
+    expect(page.get_by_text("Words near this picture")).to_be_visible()
+    expect(names(page)).to_have_count(3)
+
+
+def test_settings_are_part_of_the_step(page: Page, sample: bytes) -> None:
+    segment(page, sample, "red", "blue")
+    page.get_by_text("Method and settings").click()
+    page.get_by_role("radio", name="Neurons only").check()
+    expect(page.locator(".is-stale")).to_have_count(0)
+    page.get_by_label("A place belongs to a word").select_option("none")
+    expect(page.locator(".legend__class--background")).to_have_count(0)
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator(".legend__class--background")).to_be_visible()
+    expect(page.get_by_label("A place belongs to a word")).to_have_value("words")
+    expect(page.get_by_role("radio", name="Neurons only")).to_be_checked()
+
+
+def test_methods_stand_side_by_side(page: Page, sample: bytes) -> None:
+    segment(page, sample, "red", "blue")
+    page.get_by_role("button", name="Compare five methods side by side").click()
+    masks = page.get_by_alt_text(re.compile("^Mask by"))
+    expect(masks).to_have_count(5)
+    page.get_by_role("button", name="MaskCLIP").click()
+    expect(masks.first).to_have_attribute("alt", "Mask by MaskCLIP")
+    page.get_by_text("Method and settings").click()
+    expect(page.get_by_role("radio", name="MaskCLIP")).to_be_checked()
+
+
+def test_the_pointer_and_the_keyboard_read_logits(page: Page, sample: bytes) -> None:
+    segment(page, sample, "red", "blue")
+    stage, reading = page.locator("[data-layers]").first, page.locator("#stage-reading")
+    stage.hover()
+    expect(reading).to_have_text(re.compile(r"(red|blue|background) \(.*(red|blue) .?\d"))
+    stage.focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowUp")
+    expect(page.locator("#announcer")).to_have_text(re.compile(r"^Row \d+, column 1: "))
+
+
+def test_an_upload_can_be_deleted_at_once(page: Page, sample: bytes) -> None:
+    segment(page, sample, "red")
+    picture = page.get_by_alt_text("The picture").get_attribute("src")
+    assert picture
+    page.get_by_role("button", name="Delete it now").click()
+    expect(page).to_have_url(re.compile("/demo/lab$"))
+    assert page.request.get(picture).status == 404
 
 
 def test_the_lab_works_without_scripts(sample: bytes, open_context: OpenContext) -> None:
@@ -128,16 +180,13 @@ def test_the_lab_works_without_scripts(sample: bytes, open_context: OpenContext)
     )
     page.get_by_label("What to look for, separated by commas").fill("red, blue")
     page.get_by_role("button", name="Segment").click()
-    expect(page).to_have_url(re.compile(r"/demo/lab\?segmentation=[\w-]+$"))
+    expect(page).to_have_url(re.compile(r"/demo/lab\?.*segmentation=[\w-]+$"))
     expect(page.get_by_alt_text(re.compile("^Mask: red .*, blue "))).to_be_visible()
     expect(page.get_by_alt_text("Heatmap of blue")).to_be_visible()
 
 
 def test_one_class_can_be_seen_alone(page: Page, sample: bytes) -> None:
-    page.goto("/demo/lab")
-    upload(page, sample)
-    enter(page, "red", "blue")
-    segment(page)
+    segment(page, sample, "red", "blue")
     overlay, alone = page.locator("[data-overlay]"), page.locator("[data-isolated]")
     expect(alone).to_be_hidden()
     button = page.locator("button.legend__class").nth(1)
@@ -181,11 +230,8 @@ def test_prompts_by_keyboard(page: Page) -> None:
     expect(page.get_by_role("alert").filter(has_text="is there already")).to_be_visible()
 
 
-def test_a_sample_and_a_dropped_and_a_pasted_picture(page: Page, sample: bytes) -> None:
-    page.goto("/demo/lab")
-    preview = page.get_by_alt_text("Your picture")
-    page.get_by_role("button", name=re.compile("^Image ")).first.click()
-    expect(preview).to_be_visible()
+def test_a_dropped_and_a_pasted_picture(page: Page, sample: bytes) -> None:
+    page.goto("/demo/lab?prompts=red")
     for kind, name in (("drop", "dropped.webp"), ("paste", "pasted picture")):
         page.evaluate(
             """([kind, bytes]) => {
@@ -199,21 +245,21 @@ def test_a_sample_and_a_dropped_and_a_pasted_picture(page: Page, sample: bytes) 
             [kind, list(sample)],
         )
         expect(page.locator("[data-file-name]")).to_have_text(name)
+    expect_result(page)
 
 
-@pytest.mark.parametrize(
-    ("picture", "prompts", "said"),
-    [(None, ["red"], "Choose a picture first"), (b"", [], "Say what to look for")],
-)
-def test_what_is_missing_is_said(
-    page: Page, sample: bytes, picture: bytes | None, prompts: list[str], said: str
-) -> None:
+def test_what_is_missing_is_said(page: Page, sample: bytes) -> None:
     page.goto("/demo/lab")
-    if picture is not None:
-        upload(page, sample)
-    enter(page, *prompts)
-    page.get_by_role("button", name="Segment", exact=True).click()
-    expect(page.get_by_role("alert").filter(has_text=said)).to_be_visible()
+    run = page.get_by_role("button", name="Segment", exact=True)
+    enter(page, "red")
+    run.click()
+    alert = page.locator("[data-ask]").get_by_role("alert")
+    expect(alert).to_have_text("Choose a picture first.")
+    upload(page, sample)
+    expect_result(page)
+    page.get_by_role("button", name="Remove red").click()
+    run.click()
+    expect(alert).to_contain_text("Say what to look for")
 
 
 def test_a_file_that_is_no_picture_is_explained_in_place(page: Page) -> None:
@@ -221,50 +267,47 @@ def test_a_file_that_is_no_picture_is_explained_in_place(page: Page) -> None:
     page.locator("#picture").set_input_files(
         {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"words"}
     )
-    enter(page, "red")
-    page.get_by_role("button", name="Segment", exact=True).click()
     expect(page.get_by_role("alert").filter(has_text="not an image")).to_be_visible()
     expect(page.get_by_role("button", name="Segment", exact=True)).to_be_enabled()
 
 
 def test_a_busy_server_is_asked_again(page: Page, sample: bytes) -> None:
-    page.goto("/demo/lab")
-    upload(page, sample)
-    enter(page, "red")
     busy = {"status": 503, "code": "busy", "message": "All busy.", "request_id": "r1"}
     page.route(
         SEGMENTATIONS,
         lambda route: route.fulfill(status=503, headers={"Retry-After": "2"}, json={"error": busy}),
         times=1,
     )
-    page.get_by_role("button", name="Segment", exact=True).click()
+    page.goto("/demo/lab?prompts=red")
+    upload(page, sample)
     alert = page.get_by_role("alert").filter(has_text="All busy.")
     expect(alert).to_contain_text("r1")
-    expect(page.locator("[data-elapsed]")).to_have_text("trying again in 2 s")
-    expect(page.locator("[data-segmentation]")).to_be_visible()
+    expect(page.locator("[data-ask] [data-elapsed]")).to_have_text("trying again in 2 s")
+    expect_result(page)
     expect(alert).to_be_hidden()
 
 
 def test_work_can_be_cancelled_and_old_answers_are_dropped(page: Page, sample: bytes) -> None:
-    page.goto("/demo/lab")
-    upload(page, sample)
-    enter(page, "red")
     held: list[Route] = []
     page.route(SEGMENTATIONS, lambda route: held.append(route))
-    run = page.get_by_role("button", name="Segment", exact=True)
+    page.goto("/demo/lab?prompts=red")
+    with page.expect_request(SEGMENTATIONS):
+        upload(page, sample)
     progress = page.get_by_role("progressbar", name="Segmenting")
-    run.click()
+    run = page.get_by_role("button", name="Segment", exact=True)
     expect(progress).to_be_visible()
-    page.get_by_role("button", name="Cancel").click()
+    page.locator("[data-ask]").get_by_role("button", name="Cancel").click()
     expect(progress).to_be_hidden()
+    expect(page.locator("#announcer")).to_have_text("Cancelled")
 
     run.click()
-    expect(page.get_by_role("button", name="Cancel")).to_be_visible()
+    expect(progress).to_be_visible()
     page.unroute(SEGMENTATIONS)
     enter(page, "blue")  # the question has changed, so the answer on its way is not wanted
     expect(progress).to_be_hidden()
-    segment(page)
-    expect(page.locator("button.legend__class .legend__name")).to_have_text(["red", "blue"])
+    run.click()
+    expect_result(page)
+    expect(names(page)).to_have_text(["red", "blue"])
 
 
 def test_the_lab_waits_for_the_model(page: Page) -> None:
@@ -298,10 +341,8 @@ def test_a_result_has_no_accessibility_violations(
     open_context: OpenContext, sample: bytes, axe: Any, scheme: str
 ) -> None:
     page = open_context(color_scheme=scheme, viewport={"width": 360, "height": 740}).new_page()
-    page.goto("/demo/lab")
-    upload(page, sample)
-    enter(page, "red", "an unusually long prompt that has to be wrapped somewhere on a telephone")
-    segment(page)
+    long = "an unusually long prompt that has to be wrapped somewhere on a telephone"
+    segment(page, sample, "red", long)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert violations(axe, page) == []
     page.get_by_role("button", name="Share this result").click()

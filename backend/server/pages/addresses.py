@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ValidationError
 
@@ -28,39 +28,10 @@ from backend.server.pages.model import AtlasQuery, model_page
 from backend.server.pages.neuron import neuron_page
 from backend.server.pages.pair import pair_page
 from backend.server.pages.provenance import provenance_page
+from backend.server.pages.query import Query
 from backend.server.pages.search import SEARCH_LIMIT, search_page
 from backend.server.pages.splits import splits_page
 from backend.server.services import Services
-
-
-class Query:
-    """The query string of an address, read leniently: what cannot be used is left out."""
-
-    def __init__(self, query: str) -> None:
-        # Empty values hold the places of a list.
-        self._values = parse_qs(query, keep_blank_values=True)
-
-    def text(self, name: str, default: str = "") -> str:
-        """The first value of a name."""
-        return self._values.get(name, [default])[0]
-
-    def number(self, name: str, default: int) -> int:
-        """The first value of a name as a whole number."""
-        text = self.text(name)
-        return int(text) if text.isascii() and text.isdigit() else default
-
-    def firsts(self) -> dict[str, str]:
-        """The first value of every name."""
-        return {name: values[0] for name, values in self._values.items()}
-
-    def texts(self, name: str) -> list[str]:
-        """All values of a name."""
-        return self._values.get(name, [])
-
-    def flag(self, name: str, default: bool) -> bool:
-        """The first value of a name as yes or no."""
-        return {"true": True, "1": True, "false": False, "0": False}.get(self.text(name), default)
-
 
 Asked = TypeVar("Asked", bound=BaseModel)
 
@@ -127,12 +98,7 @@ ADDRESSES = (
             ),
         ),
     ),
-    Address(
-        "/{model}/lab",
-        lambda services, at, query: lab_page(
-            services, at["model"], None, query.texts("prompts"), query.flag("background", True)
-        ),
-    ),
+    Address("/{model}/lab", lambda services, at, query: lab_page(services, at["model"], query)),
     Address(
         "/{model}/splits",
         lambda services, at, query: splits_page(services, at["model"], query.number("offset", 0)),

@@ -1,35 +1,67 @@
-"""The lab, empty or with a result."""
+"""The lab, empty or with a picture, a question, and its result."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, get_args
+from urllib.parse import urlencode
+
+from pydantic import ValidationError
 
 from backend.server import schemas
-from backend.server.errors import not_found
+from backend.server.cards import pair_summary
+from backend.server.errors import ApiError, not_found
 from backend.server.pages.base import Page, listed
+from backend.server.pages.query import Query
+from backend.server.pages.tiles import ResultTile
 from backend.server.services import Services
 
 SAMPLES_IN_LAB = 8
 
+MAX_TRIED = 4
+"""Pairs that an address can bring along to be tried on a picture: a card each beside the result."""
+
+USUAL_THRESHOLD = {"words": 0.95, "probability": 0.5}
+"""What a place must reach where an address does not say it, by kind of background."""
+
+_PAIR = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """How prompts are to be answered: what the controls of the lab show."""
+
+    methods: Sequence[str]
+    """The method that is looked at, and others that are wanted beside it."""
+    options: schemas.SegmentationOptions
+    """Everything else; of a kind of background that has a threshold, with that."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LabPage(Page):
-    """Segment a picture by words."""
+    """Segment a picture by words, and ask which pairs did it."""
 
     template: ClassVar[str] = "lab.html"
 
+    image: schemas.UploadedImage | None
+    """The visitor's picture; ``None`` for an empty lab."""
     segmentation: schemas.Segmentation | None
-    """A result to show; ``None`` for an empty lab."""
+    """A result to show; ``None`` for a lab without one."""
     prompts: list[str]
-    """Prompts that are already there."""
-    background: bool
-    """Whether "background" is one of the answers."""
+    """Prompts that are already there; synonyms of one are set apart by slashes."""
+    asked: Asked
+    """How they are to be answered, or were."""
+    trial: list[schemas.PairSummary]
+    """Pairs to be tried on the picture."""
+    state: str
+    """The query string of the page's address, of which the scripts read what panels show."""
     samples: list[schemas.Thumbnail]
     """Pictures of the data set to begin with."""
     example_words: list[str]
     """Words that the model knows."""
-    upload_limit: str | None
+    upload_limit: str
     """Largest file that is accepted, for people (``20 MB``)."""
     max_prompts: int
     """More are refused."""
@@ -38,37 +70,95 @@ class LabPage(Page):
 
     @property
     def private(self) -> bool:
-        return self.segmentation is not None or super().private
+        return self.image is not None or super().private
 
 
-def lab_page(
-    services: Services,
-    name: str,
-    segmentation: str | None,
-    prompts: list[str],
-    background: bool,
-) -> LabPage:
+def lab_page(services: Services, name: str, query: Query) -> LabPage:
+    """The lab as an address describes it.
+
+    Raises 404 for a model, picture or result that is not there; what else cannot be used is left
+    out.
+    """
     detail = services.catalog.model(name)
-    result = services.segmentations.get(segmentation) if segmentation else None
-    if result is not None and result.model != name:
-        raise not_found("segmentation", f"This segmentation was not made by {name}.")
-    if result is not None:
-        prompts, background = [each.prompt for each in result.classes], result.background
+    result = _result(services, name, query.text("segmentation"))
+    image = result.image if result else query.text("image")
+    prompts = [each.prompt.replace(", ", " / ") for each in result.classes] if result else []
+    state = urlencode(query.pairs())
     return LabPage(
         title=f"{listed(prompts)} in a picture, by {name}" if result else f"Lab of {name}",
         description="Segment a picture by words with the neuron-head pairs of a CLIP-ResNet.",
         json_url=services.urls.api_segmentation(name, result.id) if result else None,
-        view_url=services.urls.lab(name, segmentation),
+        tiles=(ResultTile(result.id),) if result else (),
+        view_url=services.urls.lab(name) + (f"?{state}" if state else ""),
         model=detail,
+        image=services.images.get(name, image) if image else None,
         segmentation=result,
-        prompts=_usable(prompts),
-        background=background,
+        prompts=prompts or _usable(query.texts("prompts")),
+        asked=_asked(result, query),
+        trial=_trial(services, name, query.texts("pairs")),
+        state=state,
         samples=_samples(detail),
         example_words=detail.example_words,
         upload_limit=f"{services.settings.max_upload_bytes / 2**20:.3g} MB",
         max_prompts=schemas.MAX_PROMPTS,
         max_prompt_characters=schemas.MAX_PROMPT_CHARACTERS,
     )
+
+
+def _result(services: Services, name: str, segmentation: str) -> schemas.Segmentation | None:
+    result = services.segmentations.get(segmentation) if segmentation else None
+    if result is not None and result.model != name:
+        raise not_found("segmentation", f"This segmentation was not made by {name}.")
+    return result
+
+
+def _asked(result: schemas.Segmentation | None, query: Query) -> Asked:
+    if result is not None:
+        options = schemas.SegmentationOptions.model_validate(
+            result.settings.model_dump(exclude={"pairs_per_class"})
+        )
+        return Asked(methods=[each.method for each in result.results], options=options)
+    known = get_args(schemas.Method)
+    methods = [method for method in query.texts("method") if method in known]
+    options = _options(query)
+    if options.threshold is None:
+        usual = USUAL_THRESHOLD.get(str(options.background))
+        options = options.model_copy(update={"threshold": usual})
+    return Asked(methods=list(dict.fromkeys(methods)) or ["pairs"], options=options)
+
+
+def _options(query: Query) -> schemas.SegmentationOptions:
+    """The options of an address, without those that are none."""
+    given: dict[str, object] = {"background": "words"}
+    for name in schemas.SegmentationOptions.model_fields:
+        texts = query.texts(name)
+        if not texts:
+            continue
+        value: object = texts if name == "background_prompts" else texts[0]
+        if name == "background":
+            value = {"true": "words", "false": "none"}.get(texts[0], value)
+        try:
+            schemas.SegmentationOptions.model_validate({name: value})
+        except ValidationError:
+            continue
+        given[name] = value
+    return schemas.SegmentationOptions.model_validate(given)
+
+
+def _trial(services: Services, name: str, texts: list[str]) -> list[schemas.PairSummary]:
+    """Pairs of an address, each once; those that are none are left out."""
+    pairs: dict[str, schemas.PairSummary] = {}
+    for text in (place for each in texts for place in each.split(",")):
+        found = _PAIR.fullmatch(text.strip())
+        if found is None or len(pairs) == MAX_TRIED:
+            continue
+        neuron, head = int(found[1]), int(found[2])
+        try:
+            opened = services.catalog.check_pair(name, neuron, head)
+        except ApiError:
+            continue
+        pairs[found[0]] = pair_summary(opened, services.urls, neuron, head)
+    return list(pairs.values())
 
 
 def _samples(detail: schemas.ModelDetail) -> list[schemas.Thumbnail]:

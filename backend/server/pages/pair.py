@@ -49,7 +49,7 @@ class PairPage(Page):
     steps: list[Step]
     """Previous and next head, previous and next neuron."""
     try_url: str
-    """The lab, with the pair's first words as prompts."""
+    """The lab, with the pair to be tried on a picture, and its first words as prompts."""
 
 
 def pair_page(services: Services, name: str, neuron: int, head: int) -> PairPage:
@@ -77,7 +77,7 @@ def pair_page(services: Services, name: str, neuron: int, head: int) -> PairPage
         ),
         curve=charts.curve_chart(pair.cosine_by_words),
         steps=_steps(services, detail, neuron, head),
-        try_url=services.urls.lab(name, prompts=wanted or None),
+        try_url=services.urls.lab(name, prompts=wanted or None, pairs=f"{neuron}.{head}"),
     )
 
 

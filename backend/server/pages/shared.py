@@ -39,7 +39,7 @@ class SharedLinkPage(Page):
 def shared_page(services: Services, share: schemas.Share) -> Page:
     """The shared page under its banner; a plain link where the page is no longer to be had."""
     page: Page | None
-    if share.segmentation is not None:
+    if share.view is None and share.segmentation is not None:
         page = _shared_segmentation(services, share.segmentation)
     else:
         try:

@@ -26,6 +26,7 @@ from backend.server.pages.model import AtlasQuery, model_page
 from backend.server.pages.neuron import neuron_page
 from backend.server.pages.pair import pair_page
 from backend.server.pages.provenance import provenance_page
+from backend.server.pages.query import Query as PageQuery
 from backend.server.pages.search import SEARCH_LIMIT, search_page
 from backend.server.pages.shared import shared_page
 from backend.server.pages.splits import splits_page
@@ -163,16 +164,9 @@ def read_collection(services: Served, model: str, file: Annotated[bytes, File()]
 
 
 @router.get("/{model}/lab")
-def lab(
-    request: Request,
-    services: Served,
-    model: str,
-    segmentation: str | None = None,
-    prompts: Annotated[list[str] | None, Query()] = None,
-    background: bool = True,
-) -> Response:
-    """The lab, empty or with a result."""
-    return render(request, lab_page(services, model, segmentation, prompts or [], background))
+def lab(request: Request, services: Served, model: str) -> Response:
+    """The lab, empty or with what its address names."""
+    return render(request, lab_page(services, model, PageQuery(request.url.query)))
 
 
 @router.post("/{model}/lab")

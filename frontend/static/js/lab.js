@@ -1,131 +1,426 @@
 // @ts-check
-/** The lab: picture and prompts in, a result out, drawn by the server. */
+/** The lab: picture and prompts in, a result out, drawn by the server, and what can be asked of it. */
 
 import { announce } from "./announce.js";
 import { call, showProblem } from "./api.js";
 import { Chips } from "./chips.js";
+import { element, part } from "./dom.js";
 import { classesOf, wireLegend } from "./lab/legend.js";
+import { Score } from "./lab/score.js";
+import { Settings } from "./lab/settings.js";
 import { Stage } from "./lab/stage.js";
 import { Steps } from "./lab/steps.js";
+import { Tabs } from "./lab/tabs.js";
+import { Trial } from "./lab/trial.js";
+import { WhatIf } from "./lab/what_if.js";
+import { Why } from "./lab/why.js";
 import { Work } from "./lab/work.js";
+import { recall, remember } from "./memory.js";
 import { Picture } from "./picture.js";
+
+/** @typedef {import("./lab/wire.js").Segmentation} Segmentation */
+/** @typedef {import("./lab/wire.js").UploadedImage} UploadedImage */
 
 const POLL_MS = 2000;
 
 /** After the last change of a question whose picture is known, before it is asked by itself. */
 const SETTLE_MS = 400;
 
-/** Pages of steps that undo and redo need not fetch again; each is about 20 KB. */
-const PAGES_KEPT = 50;
+/** Results of steps that undo and redo need not fetch again; each is up to 200 KB. */
+const STEPS_KEPT = 50;
+
+/** Words of a picture's own that a newcomer begins with. */
+const WORDS_TO_BEGIN_WITH = 3;
 
 /** Parts of the page that belong to a result, as the server draws them. */
-const PARTS = ["stage", "doubt", "legend", "heatmaps"];
+const PARTS = ["stage", "doubt", "legend", "methods", "heatmaps"];
 
-/** One picture, one question, one result, and at most one request under way. */
+/** What of the address belongs to panels, by the panel that it opens. */
+const OPENED = /** @type {const} */ (["attribution", "place", "ablation"]);
+
+/** One picture, one question, one result, and at most one request for it under way. */
 class Lab {
   /** @param {HTMLElement} root */
   constructor(root) {
     this.root = root;
-    this.form = /** @type {HTMLFormElement} */ (this.#part("[data-ask]"));
-    this.problem = this.#part("[data-problem]");
-    this.run = /** @type {HTMLButtonElement} */ (this.#part("[data-run]"));
-    this.background = /** @type {HTMLInputElement} */ (this.#part("[data-background]"));
+    this.form = part(root, "[data-ask]", HTMLFormElement);
+    this.problem = part(this.form, "[data-problem]", HTMLElement);
+    /** Id of the picture; null while there is none or it is on its way to the server. */
+    this.image = root.dataset.image || null;
+    /** @type {import("./picture.js").Chosen | null} what was chosen and has not reached the server */
+    this.chosen = null;
+    /** @type {Segmentation | null} the result that is shown */
+    this.segmentation = null;
+    /** @type {Stage | null} */
+    this.stage = null;
     /** Whether the result that is shown answers the question that is asked. */
-    this.fresh = this.#shown() !== null;
+    this.fresh = false;
+    /** @type {Record<(typeof OPENED)[number], string | null>} ids of what panels show */
+    this.opened = { attribution: null, place: null, ablation: null };
     /** @type {number | undefined} */
     this.settling = undefined;
     /** @type {Map<string, string>} */
     this.pages = new Map();
+    /** @type {Map<string, Segmentation>} */
+    this.results = new Map();
     this.work = new Work({
-      progress: this.#part("[data-progress]"),
-      elapsed: this.#part("[data-elapsed]"),
-      cancel: this.#part("[data-cancel]"),
+      progress: part(this.form, "[data-progress]", HTMLElement),
+      elapsed: part(this.form, "[data-elapsed]", HTMLElement),
+      cancel: part(this.form, "[data-cancel]", HTMLElement),
       problem: this.problem,
       doing: "Segmenting",
     });
-    this.steps = new Steps({
-      undo: /** @type {HTMLButtonElement} */ (this.#part("[data-undo]")),
-      redo: /** @type {HTMLButtonElement} */ (this.#part("[data-redo]")),
-      onMove: () => void this.#restore(),
-    });
-    const refused = (/** @type {unknown} */ why) => showProblem(this.problem, why);
     this.picture = new Picture(root, {
-      stage: this.#part("[data-part=stage]"),
-      onChange: () => this.#newPicture(),
-      onProblem: refused,
+      stage: part(root, "[data-part=stage]", HTMLElement),
+      onChoose: (chosen) => void this.#takePicture(chosen),
     });
-    this.chips = new Chips(this.#part("[data-chips]"), {
+    this.chips = new Chips(part(root, "[data-chips]", HTMLElement), {
       most: Number(root.dataset.maxPrompts),
       longest: Number(root.dataset.maxCharacters),
       onChange: () => this.#changed(),
-      onRefused: refused,
+      onRefused: (why) => showProblem(this.problem, why),
     });
-    this.#wireQuestion();
-    showResult(root);
+    const settings = part(root, "[data-settings]", HTMLElement);
+    this.settings = new Settings(settings, () => this.#changed());
+    this.why = new Why(part(root, "[data-panel=why]", HTMLElement), this);
+    this.score = new Score(part(root, "[data-panel=score]", HTMLElement), this);
+    this.whatIf = new WhatIf(part(root, "[data-panel=what-if]", HTMLElement), this);
+    this.trial = new Trial(part(root, "[data-trial]", HTMLElement), this);
+    this.panels = part(root, "[data-panels]", HTMLElement);
+    this.tabs = new Tabs(this.panels, () => this.#panelChosen());
+    this.steps = new Steps({
+      undo: part(this.form, "[data-undo]", HTMLButtonElement),
+      redo: part(this.form, "[data-redo]", HTMLButtonElement),
+      onMove: () => void this.#restore(),
+    });
+    this.#wireForm();
     if (root.dataset.live === "loading") this.#awaitModel();
+    void this.#begin();
   }
 
-  #wireQuestion() {
-    for (const word of this.root.querySelectorAll("[data-add-prompt]"))
-      word.addEventListener("click", () =>
-        this.chips.add(word.getAttribute("data-add-prompt") ?? ""),
-      );
-    this.background.addEventListener("change", () => this.#changed());
-    this.form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      void this.segment();
-    });
+  /** @param {"attributions" | "ablations"} what */
+  endpoint(what) {
+    return `${this.root.dataset.model}/${what}`;
   }
+
+  /**
+   * A new step: panels say what they show now.
+   * @param {Partial<typeof this.opened>} change
+   */
+  step(change) {
+    Object.assign(this.opened, change);
+    this.#push();
+  }
+
+  /** @param {string} address of a pair */
+  switchOff = (address) => {
+    this.#showPanel("what-if");
+    this.whatIf.switchOff(address);
+  };
 
   /** Ask the server for a segmentation and show it, unless something newer was asked since. */
   async segment() {
     clearTimeout(this.settling);
     this.problem.hidden = true;
     if (!this.chips.commit()) return;
+    clearTimeout(this.settling);
+    if (this.fresh || (this.image === null && this.work.busy)) return;
+    if (this.image === null && this.chosen) return this.#takePicture(this.chosen);
+    if (this.image === null) return showProblem(this.problem, "Choose a picture first.");
     if (this.chips.values.length === 0) {
       showProblem(this.problem, "Say what to look for: type a word and press Enter.");
       this.chips.input.focus();
       return;
     }
-    clearTimeout(this.settling);
-    if (this.fresh) return;
+    const question = {
+      image_id: this.image,
+      prompts: this.chips.values.map((prompt) => prompt.replaceAll(" / ", ", ")),
+      ...this.settings.asked(),
+    };
     await this.work.run(
       async (signal) => {
-        const made = await call(this.root.dataset.endpoint ?? "", {
-          method: "POST",
-          body: await this.#question(),
-          signal,
-        });
-        return { url: made.url, html: await this.#page(made.url, signal) };
+        const made = await this.#post("segmentations", JSON.stringify(question), signal);
+        return { made, html: await this.#page(made.url, signal) };
       },
-      ({ url, html }) => {
-        this.#show(html);
-        this.steps.push(url);
+      ({ made, html }) => {
+        this.opened = { attribution: null, place: null, ablation: null };
+        this.#show(html, made);
+        this.#push();
         announce("The result is ready.");
+        this.#panelChosen();
       },
     );
   }
 
-  /** What is asked, as the API takes it. */
-  async #question() {
-    if (!this.picture.blob) await this.#borrowPicture();
-    const body = new FormData();
-    body.append("image", this.picture.blob ?? new Blob(), "image");
-    for (const prompt of this.chips.values) body.append("prompts", prompt);
-    body.append("background", String(this.background.checked));
-    return body;
+  /**
+   * Give a picture to the server, and begin with its own words where none are asked for.
+   * @param {import("./picture.js").Chosen} chosen
+   */
+  async #takePicture(chosen) {
+    clearTimeout(this.settling);
+    this.image = null;
+    this.chosen = chosen;
+    this.#forgetResult();
+    const body = "file" in chosen ? new FormData() : JSON.stringify(chosen);
+    if ("file" in chosen && body instanceof FormData) body.append("image", chosen.file, "image");
+    const taken = await this.work.run(
+      (signal) => this.#post("images", body, signal),
+      (/** @type {UploadedImage} */ image) => {
+        this.image = image.id;
+        this.chosen = null;
+        if (image.delete_token) rememberUpload(image.id, image.delete_token);
+        this.#suggest(image.suggestions);
+      },
+    );
+    if (!taken) return;
+    if (this.chips.values.length === 0) {
+      const words = this.#suggestions().slice(0, WORDS_TO_BEGIN_WITH);
+      this.chips.set(words);
+      announce(`Looking for the words that the picture is most like: ${words.join(", ")}`);
+    }
+    if (this.chips.values.length > 0) await this.segment();
+    else this.#push();
   }
 
-  /** A result that was opened by its address brings its picture along. */
-  async #borrowPicture() {
-    const shown = this.#shown()?.dataset.image;
-    if (!shown) throw new Error("Choose a picture first.");
-    await this.picture.borrow(shown);
+  /**
+   * @param {"images" | "segmentations"} what
+   * @param {FormData | string} body
+   * @param {AbortSignal} signal
+   */
+  #post(what, body, signal) {
+    const headers = typeof body === "string" ? { "Content-Type": "application/json" } : undefined;
+    const url = `${this.root.dataset.model}/${what}`;
+    return call(url, { method: "POST", headers, body, signal });
   }
 
-  /** @returns {HTMLElement | null} the stage of the result that is shown */
-  #shown() {
-    return this.root.querySelector("[data-segmentation]");
+  #wireForm() {
+    this.root.addEventListener("click", (event) => {
+      const target = /** @type {HTMLElement} */ (event.target);
+      const word = target.closest("[data-add-prompt]");
+      if (word) this.chips.add(word.getAttribute("data-add-prompt") ?? "");
+      const method = target.closest("[data-use-method]")?.getAttribute("data-use-method");
+      if (method) part(this.form, `[name=method][value=${method}]`, HTMLInputElement).click();
+      if (target.closest("[data-compare]")) this.settings.beside.click();
+      if (target.closest("[data-delete-upload]")) void this.#deletePicture();
+    });
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      void this.segment();
+    });
+  }
+
+  /** What the page was opened with. */
+  async #begin() {
+    const query = this.#query();
+    const shown = this.root.querySelector("[data-segmentation]");
+    if (shown instanceof HTMLElement) await this.#openResult(shown.dataset.segmentation ?? "");
+    await this.#openPanels(query);
+    this.#tellShare();
+    const off = query.getAll("off");
+    if (this.segmentation && off.length > 0) off.forEach(this.switchOff);
+    if (this.segmentation === null && this.image !== null && this.chips.values.length > 0)
+      void this.segment();
+  }
+
+  /**
+   * The result that the server has drawn into the page.
+   * @param {string} id
+   */
+  async #openResult(id) {
+    try {
+      this.#enter(this.results.get(id) ?? (await call(`${this.root.dataset.model}/segmentations/${id}`)));
+    } catch (error) {
+      showProblem(this.problem, error);
+    }
+  }
+
+  /**
+   * Bring a result to life: its stage, its legend, and the panels that can be asked about it.
+   * @param {Segmentation} made
+   */
+  #enter(made) {
+    if (this.results.size >= STEPS_KEPT) this.results.clear();
+    this.results.set(made.id, made);
+    this.segmentation = made;
+    this.image = made.image;
+    this.fresh = true;
+    this.stage = showResult(this.root, made);
+    this.stage?.offerCells(made, (row, column) => {
+      this.#showPanel("why");
+      void this.why.choose(row, column);
+    });
+    this.panels.hidden = false;
+    this.why.renew();
+    this.score.renew();
+    this.whatIf.renew();
+    const button = this.root.querySelector("[data-delete-upload]");
+    if (button instanceof HTMLElement) button.hidden = !(made.image in uploads());
+    this.trial.renew().catch((error) => showProblem(this.problem, error));
+  }
+
+  /**
+   * The server draws results, so one that is new looks like one that was opened by its address.
+   * @param {string} html
+   * @param {Segmentation | null} made
+   * @returns {Document} the page that was drawn
+   */
+  #show(html, made) {
+    const drawn = new DOMParser().parseFromString(html, "text/html");
+    for (const name of PARTS) {
+      const fresh = part(drawn, `[data-part=${name}]`, HTMLElement);
+      part(this.root, `[data-part=${name}]`, HTMLElement).replaceChildren(...fresh.childNodes);
+    }
+    document.title = drawn.title;
+    this.root.classList.remove("is-stale");
+    part(this.root, "[data-drop]", HTMLElement).classList.toggle("drop--filled", made !== null);
+    if (made) this.#enter(made);
+    else this.#forgetResult();
+    return drawn;
+  }
+
+  /** There is no result, at least not of this picture. */
+  #forgetResult() {
+    this.work.drop();
+    this.problem.hidden = true;
+    this.fresh = false;
+    this.segmentation = null;
+    this.stage = null;
+    this.opened = { attribution: null, place: null, ablation: null };
+    this.panels.hidden = true;
+    this.root.classList.remove("is-stale");
+    for (const name of PARTS)
+      if (name !== "stage")
+        part(this.root, `[data-part=${name}]`, HTMLElement).replaceChildren();
+  }
+
+  /** Show what the address says, after undo, redo, back or forward. */
+  async #restore() {
+    this.work.drop();
+    clearTimeout(this.settling);
+    this.problem.hidden = true;
+    const query = this.#query();
+    const id = query.get("segmentation");
+    try {
+      if (id === null || id !== this.segmentation?.id || !this.fresh) await this.#restoreResult(query, id);
+      await this.#openPanels(query);
+      this.#tellShare();
+      announce("Restored");
+    } catch (error) {
+      showProblem(this.problem, error);
+    }
+  }
+
+  /**
+   * @param {URLSearchParams} query
+   * @param {string | null} id
+   */
+  async #restoreResult(query, id) {
+    for (const name of [...OPENED, "panel"]) query.delete(name);
+    const html = await this.#page(`${this.root.dataset.lab}?${query}`);
+    const made = id === null ? null : (this.results.get(id) ?? (await call(`${this.root.dataset.model}/segmentations/${id}`)));
+    const drawn = this.#show(html, made);
+    const chips = /** @type {NodeListOf<HTMLElement>} */ (
+      drawn.querySelectorAll("[data-chip-list] [data-prompt]")
+    );
+    this.chips.set([...chips].map((chip) => chip.dataset.prompt ?? ""));
+    this.settings.take(drawn);
+    this.image = made?.image ?? query.get("image");
+    this.chosen = null;
+    this.picture.forget();
+  }
+
+  /**
+   * What panels show, as far as the address says.
+   * @param {URLSearchParams} query
+   */
+  async #openPanels(query) {
+    for (const name of OPENED) this.opened[name] = query.get(name);
+    const { attribution, place, ablation } = this.opened;
+    this.tabs.select(query.get("panel") ?? "");
+    if (attribution) await this.score.open(attribution);
+    if (place) await this.why.open(place);
+    if (ablation) await this.whatIf.open(ablation);
+    else if (this.whatIf.changes.length > 0) {
+      this.whatIf.reset();
+      if (this.segmentation) this.stage?.showResult(this.segmentation.results[0]);
+    }
+  }
+
+  /** @param {string} name */
+  #showPanel(name) {
+    if (this.tabs.selected !== name) {
+      this.tabs.select(name);
+      this.#panelChosen();
+    }
+    // On a telephone the panel is far below the picture; beside it, nothing needs to move.
+    const top = this.panels.getBoundingClientRect().top;
+    if (top < 0 || top > innerHeight / 2) this.panels.scrollIntoView();
+  }
+
+  /** A panel is looked at: what it shows by itself is asked now. */
+  #panelChosen() {
+    this.#settle();
+    if (!this.fresh) return;
+    if (this.tabs.selected === "score") void this.score.ask();
+    if (this.tabs.selected === "what-if") void this.whatIf.ask();
+    else if (this.segmentation) this.stage?.showResult(this.segmentation.results[0]);
+  }
+
+  /** What is shown no longer belongs to what is asked: dim it, and ask again when that has settled. */
+  #changed() {
+    this.problem.hidden = true;
+    if (this.image !== null) this.work.drop();
+    clearTimeout(this.settling);
+    this.fresh = false;
+    this.root.classList.toggle("is-stale", this.segmentation !== null);
+    // The address stays that of the result that is shown, so that undo leads back to it.
+    if (!this.segmentation) this.#settle();
+    else if (this.chips.values.length > 0)
+      this.settling = setTimeout(() => void this.segment(), SETTLE_MS);
+  }
+
+  /** The same step under an address that says more; a share keeps its own. */
+  #settle() {
+    if (location.pathname === this.root.dataset.lab) this.steps.replace(this.#address());
+    this.#tellShare();
+  }
+
+  #push() {
+    this.steps.push(this.#address());
+    this.#tellShare();
+    // A share shows what was shared; what is done from there is the visitor's own.
+    document.querySelector("[data-share-id]")?.remove();
+  }
+
+  /** The address of what is shown and asked. */
+  #address() {
+    const query = new URLSearchParams();
+    if (this.image) query.set("image", this.image);
+    if (this.fresh && this.segmentation) {
+      query.set("segmentation", this.segmentation.id);
+      for (const name of OPENED) {
+        const id = this.opened[name];
+        if (id) query.set(name, id);
+      }
+      if (this.tabs.selected !== "result") query.set("panel", this.tabs.selected);
+    } else {
+      for (const prompt of this.chips.values) query.append("prompts", prompt);
+      this.settings.addTo(query);
+    }
+    for (const address of this.trial.pairs) query.append("pairs", address);
+    return `${this.root.dataset.lab}${query.size > 0 ? `?${query}` : ""}`;
+  }
+
+  /** What "share" would share is what is shown now. */
+  #tellShare() {
+    const dialog = document.getElementById("share");
+    if (dialog) dialog.dataset.view = this.#address();
+  }
+
+  /** What the address says; a shared view is under an address that does not say it. */
+  #query() {
+    const here = location.pathname === this.root.dataset.lab;
+    return new URLSearchParams(here ? location.search : this.root.dataset.state);
   }
 
   /**
@@ -138,83 +433,49 @@ class Lab {
     const answer = await fetch(url, { signal });
     if (!answer.ok) throw new Error("The result could not be shown.");
     const html = await answer.text();
-    if (this.pages.size >= PAGES_KEPT) this.pages.clear();
+    if (this.pages.size >= STEPS_KEPT) this.pages.clear();
     this.pages.set(url, html);
     return html;
   }
 
-  /**
-   * The server draws results, so one that is new looks like one that was opened by its address.
-   * @param {string} html
-   * @returns {Document} the page that was drawn
-   */
-  #show(html) {
-    const drawn = new DOMParser().parseFromString(html, "text/html");
-    for (const name of PARTS) {
-      const fresh = drawn.querySelector(`[data-part=${name}]`);
-      if (!fresh) throw new Error("The result could not be shown.");
-      this.#part(`[data-part=${name}]`).replaceChildren(...fresh.childNodes);
-    }
-    document.title = drawn.title;
-    this.fresh = this.#shown() !== null;
-    this.root.classList.remove("is-stale");
-    this.#part("[data-drop]").classList.toggle("drop--filled", this.fresh);
-    showResult(this.root);
-    return drawn;
+  /** @param {string[]} words that the picture is most like */
+  #suggest(words) {
+    if (words.length === 0) return;
+    part(this.form, "[data-suggestions-about]", HTMLElement).textContent = "Words near this picture";
+    part(this.form, "[data-suggestions]", HTMLElement).replaceChildren(
+      ...words.map((word) =>
+        element("button", { type: "button", class: "chip", "data-add-prompt": word }, word),
+      ),
+    );
   }
 
-  /** Show what the address says, after undo, redo, back or forward. */
-  async #restore() {
-    this.work.drop();
-    clearTimeout(this.settling);
-    this.problem.hidden = true;
-    const wanted = location.href;
+  /** @returns {string[]} */
+  #suggestions() {
+    return [...this.form.querySelectorAll("[data-suggestions] [data-add-prompt]")].map(
+      (button) => button.getAttribute("data-add-prompt") ?? "",
+    );
+  }
+
+  /** Delete an upload of this browser's at once, with all that was made of it. */
+  async #deletePicture() {
+    const { image } = this;
+    if (image === null) return;
     try {
-      const html = await this.#page(wanted);
-      if (location.href !== wanted) return;
-      const drawn = this.#show(html);
-      const prompts = /** @type {NodeListOf<HTMLElement>} */ (
-        drawn.querySelectorAll("[data-chip-list] [data-prompt]")
-      );
-      this.chips.set([...prompts].map((chip) => chip.dataset.prompt ?? ""));
-      this.background.checked = drawn.querySelector("[data-background][checked]") !== null;
-      this.picture.forget();
-      announce("Restored");
+      await call(`${this.root.dataset.model}/images/${image}`, {
+        method: "DELETE",
+        headers: { Authorization: `Bearer ${uploads()[image]}` },
+      });
+      const { [image]: _, ...rest } = uploads();
+      remember("uploads", rest);
+      location.assign(this.root.dataset.lab ?? "/");
     } catch (error) {
       showProblem(this.problem, error);
     }
   }
 
-  #newPicture() {
-    this.#changed();
-    for (const name of PARTS)
-      if (name !== "stage") this.#part(`[data-part=${name}]`).replaceChildren();
-  }
-
-  /** What is shown no longer belongs to what is asked: dim it, and ask again when that has settled. */
-  #changed() {
-    this.problem.hidden = true;
-    this.work.drop();
-    clearTimeout(this.settling);
-    this.fresh = false;
-    const shown = this.#shown() !== null;
-    this.root.classList.toggle("is-stale", shown);
-    if (!shown) this.steps.replace(this.#address());
-    if (shown && this.chips.values.length > 0)
-      this.settling = setTimeout(() => void this.segment(), SETTLE_MS);
-  }
-
-  /** The lab with this question and no result. */
-  #address() {
-    const query = new URLSearchParams();
-    for (const prompt of this.chips.values) query.append("prompts", prompt);
-    if (!this.background.checked) query.set("background", "false");
-    return `${location.pathname}${query.size > 0 ? `?${query}` : ""}`;
-  }
-
   /** Ask until the model is loaded, then open the lab. */
   #awaitModel() {
-    const notice = this.#part("[data-live-notice]");
+    const notice = part(this.form, "[data-live-notice]", HTMLElement);
     const poll = setInterval(async () => {
       let model;
       try {
@@ -224,33 +485,44 @@ class Lab {
       }
       if (model.live === "loading") return;
       clearInterval(poll);
-      this.run.disabled = model.live !== "ready";
+      part(this.form, "[data-run]", HTMLButtonElement).disabled = model.live !== "ready";
       notice.hidden = model.live === "ready";
       if (model.live === "ready") announce("The model is ready.");
-      else this.#part("[data-live-message]").textContent = model.live_message ?? "";
+      else part(notice, "[data-live-message]", HTMLElement).textContent = model.live_message ?? "";
     }, POLL_MS);
-  }
-
-  /**
-   * @param {string} selector
-   * @returns {HTMLElement}
-   */
-  #part(selector) {
-    const found = this.root.querySelector(selector);
-    if (!(found instanceof HTMLElement)) throw new Error(`the lab lacks ${selector}`);
-    return found;
   }
 }
 
 /**
- * Bring a result's stage and legend to life; nothing happens where there is none.
+ * Bring a result's stage and legend to life.
  * @param {ParentNode} root
+ * @param {Segmentation} [made]
+ * @returns {Stage | null} null where there is no result
  */
-function showResult(root) {
+function showResult(root, made) {
   const figure = root.querySelector("[data-segmentation]");
-  if (!(figure instanceof HTMLElement)) return;
-  const stage = new Stage(figure, classesOf(root));
+  if (!(figure instanceof HTMLElement)) return null;
+  const stage = new Stage(figure, classesOf(root, made?.classes));
   wireLegend(root, (place) => stage.isolate(place));
+  return stage;
+}
+
+/** @returns {Record<string, string>} delete tokens of this browser's uploads */
+function uploads() {
+  const known = recall("uploads");
+  return known && typeof known === "object" ? /** @type {Record<string, string>} */ (known) : {};
+}
+
+/** Uploads whose tokens are remembered: most expire within a day. */
+const UPLOADS_REMEMBERED = 50;
+
+/**
+ * @param {string} image
+ * @param {string} token
+ */
+function rememberUpload(image, token) {
+  const newest = Object.entries({ ...uploads(), [image]: token }).slice(-UPLOADS_REMEMBERED);
+  remember("uploads", Object.fromEntries(newest));
 }
 
 const root = document.querySelector("[data-lab]");

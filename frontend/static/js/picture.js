@@ -2,110 +2,93 @@
 /** Choosing a picture: by file dialog, drop, paste, or one of the samples. */
 
 import { announce } from "./announce.js";
+import { element, part } from "./dom.js";
 import { fit } from "./lab/stage.js";
+
+/** @typedef {{file: Blob} | {sample: number}} Chosen a file, or the number of an image of the data set */
 
 export class Picture {
   /**
    * @param {HTMLElement} root
-   * @param {{stage: HTMLElement, onChange: () => void, onProblem: (error: unknown) => void}} options
+   * @param {{stage: HTMLElement, onChoose: (chosen: Chosen) => void}} options
    *   `stage` is where a picture that has no result yet is shown
    */
   constructor(root, options) {
     this.root = root;
     this.options = options;
-    /** @type {Blob | null} */
-    this.blob = null;
-    this.name = "";
-    this.drop = /** @type {HTMLElement} */ (root.querySelector("[data-drop]"));
-    this.label = /** @type {HTMLElement} */ (root.querySelector("[data-file-name]"));
-    this.file = /** @type {HTMLInputElement} */ (root.querySelector("[data-file]"));
-    this.file.addEventListener("change", () => {
-      const chosen = this.file.files?.[0];
-      if (chosen) this.take(chosen, chosen.name);
+    this.drop = part(root, "[data-drop]", HTMLElement);
+    this.label = part(root, "[data-file-name]", HTMLElement);
+    const file = part(root, "[data-file]", HTMLInputElement);
+    file.addEventListener("change", () => {
+      const chosen = file.files?.[0];
+      if (chosen) this.#takeFile(chosen, chosen.name);
+      // The same file may be chosen again, after something went wrong with it.
+      file.value = "";
     });
     this.#wireDrop();
     document.addEventListener("paste", (event) => {
-      const pasted = [...(event.clipboardData?.files ?? [])].find((file) =>
-        file.type.startsWith("image/"),
+      const pasted = [...(event.clipboardData?.files ?? [])].find((each) =>
+        each.type.startsWith("image/"),
       );
-      if (pasted) this.take(pasted, "pasted picture");
+      if (pasted) this.#takeFile(pasted, "pasted picture");
     });
-    for (const sample of root.querySelectorAll("[data-sample]"))
-      sample.addEventListener("click", () => void this.#takeSample(sample));
+    for (const sample of /** @type {NodeListOf<HTMLElement>} */ (
+      root.querySelectorAll("[data-sample]")
+    ))
+      sample.addEventListener("click", () => {
+        const number = Number(sample.dataset.sample);
+        this.#take(sample.querySelector("img")?.src ?? "", `image ${number}`, { sample: number });
+      });
+  }
+
+  /** The picture is the shown result's own. */
+  forget() {
+    this.label.textContent = "";
+    this.#press(null);
   }
 
   /**
-   * @param {Blob} blob
+   * @param {Blob} file
    * @param {string} name
    */
-  take(blob, name) {
-    this.blob = blob;
-    this.name = name;
-    this.#show(blob);
-    this.drop.classList.add("drop--filled");
-    this.label.textContent = name;
-    for (const sample of this.root.querySelectorAll("[data-sample]"))
-      sample.setAttribute("aria-pressed", String(sample.getAttribute("data-sample-name") === name));
-    announce(`Picture: ${name}`);
-    this.options.onChange();
-  }
-
-  /** The picture is the shown result's own again. */
-  forget() {
-    this.blob = null;
-    this.label.textContent = "";
-    for (const sample of this.root.querySelectorAll("[data-sample]"))
-      sample.setAttribute("aria-pressed", "false");
+  #takeFile(file, name) {
+    this.#take(URL.createObjectURL(file), name, { file });
   }
 
   /**
-   * Read the picture of a result that was opened by its address.
    * @param {string} url
+   * @param {string} name
+   * @param {Chosen} chosen
    */
-  async borrow(url) {
-    const response = await fetch(url);
-    if (!response.ok) throw new Error("This picture could not be read.");
-    this.blob = await response.blob();
+  #take(url, name, chosen) {
+    this.#show(url);
+    this.drop.classList.add("drop--filled");
+    this.label.textContent = name;
+    this.#press("sample" in chosen ? chosen.sample : null);
+    announce(`Picture: ${name}`);
+    this.options.onChoose(chosen);
   }
 
-  /** @param {Blob} blob */
-  #show(blob) {
-    const figure = document.createElement("figure");
-    const layers = document.createElement("div");
-    const image = new Image();
-    figure.className = "stage";
-    layers.className = "stage__layers";
-    image.alt = "Your picture";
-    image.src = URL.createObjectURL(blob);
+  /** @param {number | null} number of the sample that is chosen */
+  #press(number) {
+    for (const sample of this.root.querySelectorAll("[data-sample]"))
+      sample.setAttribute(
+        "aria-pressed",
+        String(sample.getAttribute("data-sample") === String(number)),
+      );
+  }
+
+  /** @param {string} url */
+  #show(url) {
+    const image = element("img", { alt: "Your picture", src: url });
+    const layers = element("div", { class: "stage__layers" }, image);
+    const figure = element("figure", { class: "stage" }, layers);
     // The server judges what a picture is; one that this browser cannot show is only not shown.
     image.addEventListener("error", () => (figure.hidden = true));
     for (const kind of ["load", "error"])
-      image.addEventListener(kind, () => URL.revokeObjectURL(image.src));
-    layers.append(image);
-    figure.append(layers);
+      image.addEventListener(kind, () => URL.revokeObjectURL(url));
     fit(layers);
     this.options.stage.replaceChildren(figure);
-  }
-
-  /**
-   * Take a picture that this server has.
-   * @param {string} url
-   * @param {string} name
-   */
-  async takeFrom(url, name) {
-    const response = await fetch(url);
-    if (!response.ok) throw new Error("This picture could not be read.");
-    this.take(await response.blob(), name);
-  }
-
-  /** @param {Element} sample */
-  async #takeSample(sample) {
-    const url = sample.getAttribute("data-sample") ?? "";
-    try {
-      await this.takeFrom(url, sample.getAttribute("data-sample-name") ?? "");
-    } catch (error) {
-      this.options.onProblem(error);
-    }
   }
 
   #wireDrop() {
@@ -119,7 +102,7 @@ export class Picture {
     document.addEventListener("drop", (event) => {
       this.drop.classList.remove("drop--over");
       const dropped = event.dataTransfer?.files[0];
-      if (dropped) this.take(dropped, dropped.name);
+      if (dropped) this.#takeFile(dropped, dropped.name);
     });
   }
 }

@@ -7,7 +7,7 @@ import { remember, tokens } from "./memory.js";
 
 /** @typedef {{id: string, url: string, delete_token: string}} ShareCreated */
 
-/** The dialog that makes a link to this page, or to the segmentation that it shows. */
+/** The dialog that makes a link to this page, with the visitor's picture where it shows one. */
 export function wireShareDialog() {
   const dialog = document.getElementById("share");
   if (!(dialog instanceof HTMLDialogElement)) return;
@@ -27,24 +27,13 @@ export function wireShareDialog() {
   });
 }
 
-/**
- * @param {HTMLDialogElement} dialog
- * @returns {{segmentation: string} | {view: string}} what the page shows now
- */
-function subject(dialog) {
-  const shown = document.querySelector("[data-segmentation]");
-  if (shown instanceof HTMLElement && shown.dataset.segmentation)
-    return { segmentation: shown.dataset.segmentation };
-  return { view: dialog.dataset.view ?? "/" };
-}
-
 /** @param {HTMLDialogElement} dialog */
 function open(dialog) {
-  const kind = "segmentation" in subject(dialog) ? "segmentation" : "view";
+  const kind = document.querySelector(".stage") ? "picture" : "view";
   for (const text of dialog.querySelectorAll("[data-share-explains]"))
     if (text instanceof HTMLElement) text.hidden = text.dataset.shareExplains !== kind;
   // A picture of one's own is private until it is shared, so there is nothing to copy before.
-  part(dialog, "[data-snippets]", HTMLElement).hidden = kind === "segmentation";
+  part(dialog, "[data-snippets]", HTMLElement).hidden = kind === "picture";
   part(dialog, "[data-share-form]", HTMLFormElement).hidden = false;
   part(dialog, "[data-share-done]", HTMLElement).hidden = true;
   part(dialog, "[data-share-problem]", HTMLElement).hidden = true;
@@ -68,7 +57,8 @@ async function create(dialog, form) {
         method: "POST",
         headers: { "Content-Type": "application/json" },
         body: JSON.stringify({
-          ...subject(dialog),
+          // Scripts of a page that moves on without loading keep this up to date.
+          view: dialog.dataset.view ?? "/",
           title: String(fields.get("title") ?? "").trim(),
           note: String(fields.get("note") ?? "").trim(),
         }),

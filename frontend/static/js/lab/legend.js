@@ -3,12 +3,14 @@
 
 /**
  * @param {ParentNode} root what holds the legend
+ * @param {import("./wire.js").SegmentationClass[]} [answered] what the API says of the classes
  * @returns {import("./stage.js").StageClass[]} by place
  */
-export function classesOf(root) {
-  return buttons(root).map((button) => ({
+export function classesOf(root, answered = []) {
+  return buttons(root).map((button, place) => ({
     name: button.querySelector(".legend__name")?.textContent ?? "",
     colour: button.dataset.colour ?? "#000000",
+    logits: answered[place]?.logits ?? null,
   }));
 }
 

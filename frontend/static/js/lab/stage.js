@@ -1,10 +1,25 @@
 // @ts-check
-/** The picture under its mask: opacity, one class alone, and what is under the pointer. */
+/** The picture under a mask or a map: opacity, one class alone, and what is at a place of it. */
 
+import { announce } from "../announce.js";
+import { part } from "../dom.js";
 import { recall, remember } from "../memory.js";
+import { number } from "../numbers.js";
 import { BACKGROUND, drawMask, readMask } from "./mask.js";
 
-/** @typedef {{name: string, colour: string}} StageClass */
+/** Classes whose logits are read out at a place, the strongest first. */
+const CLASSES_READ = 3;
+
+/** @typedef {{name: string, colour: string, logits: import("./wire.js").Cells | null}} StageClass */
+
+/**
+ * @typedef {object} StageMap
+ * @property {string} url a picture of the map, transparent where it is zero
+ * @property {string} title
+ * @property {import("./wire.js").Cells} cells
+ * @property {number} scale the value at full colour
+ * @property {import("./wire.js").Region | null} region what it covers; null for all of the picture
+ */
 
 export class Stage {
   /**
@@ -14,19 +29,67 @@ export class Stage {
   constructor(root, classes) {
     this.root = root;
     this.classes = classes;
-    this.layers = part(root, "[data-layers]");
-    this.overlay = part(root, "[data-overlay]");
-    this.canvas = /** @type {HTMLCanvasElement} */ (part(root, "[data-isolated]"));
-    this.reading = part(root, "[data-under-pointer]");
+    this.layers = part(root, "[data-layers]", HTMLElement);
+    this.overlay = part(root, "[data-overlay]", HTMLImageElement);
+    this.canvas = part(root, "[data-isolated]", HTMLCanvasElement);
+    this.reading = part(root, "[data-under-pointer]", HTMLElement);
     /** @type {import("./mask.js").Mask | null} */
     this.mask = null;
     /** The class that is wanted alone. */
     this.alone = -1;
+    /** @type {StageMap | null} */
+    this.map = null;
+    /** @type {Cursor | null} */
+    this.cursor = null;
     void this.#readMask();
     this.#wireOpacity();
     fit(this.layers);
-    this.layers.addEventListener("pointermove", (event) => this.#read(event));
+    this.layers.addEventListener("pointermove", (event) => this.#point(event));
     this.layers.addEventListener("pointerleave", () => (this.reading.textContent = ""));
+    part(root, "[data-map-close]", HTMLElement).addEventListener("click", () => {
+      this.showMask();
+      this.layers.focus();
+    });
+  }
+
+  /**
+   * Let people choose a cell, by pointer or with arrow keys and Enter.
+   * @param {{rows: number, columns: number}} grid
+   * @param {(row: number, column: number) => void} onChoose
+   */
+  offerCells(grid, onChoose) {
+    const { layers } = this;
+    const cursor = new Cursor(part(layers, "[data-cursor]", HTMLElement), grid);
+    this.cursor = cursor;
+    layers.tabIndex = 0;
+    layers.setAttribute("role", "application");
+    layers.setAttribute("aria-label", layers.dataset.label ?? "");
+    layers.classList.add("stage__layers--chosen-from");
+    layers.addEventListener("click", (event) => {
+      const at = this.#place(event);
+      if (!at) return;
+      cursor.move(Math.floor(at.y * grid.rows), Math.floor(at.x * grid.columns));
+      onChoose(cursor.row, cursor.column);
+    });
+    layers.addEventListener("keydown", (event) => {
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.key === "Enter" || event.key === " ") onChoose(cursor.row, cursor.column);
+      else if (!cursor.press(event.key)) return;
+      event.preventDefault();
+      const text = this.#reading((cursor.column + 0.5) / grid.columns, (cursor.row + 0.5) / grid.rows);
+      this.reading.textContent = text;
+      announce(`Row ${cursor.row + 1}, column ${cursor.column + 1}: ${text}`);
+    });
+  }
+
+  /**
+   * Mark a cell as the one that is spoken of.
+   * @param {number} row
+   * @param {number} column
+   */
+  markCell(row, column) {
+    this.cursor?.move(row, column);
+    this.cursor?.mark.classList.add("stage__cursor--kept");
   }
 
   /**
@@ -35,8 +98,8 @@ export class Stage {
    */
   isolate(place) {
     this.alone = place;
-    const alone = place >= 0 && this.mask !== null;
-    this.overlay.hidden = alone;
+    const alone = place >= 0 && this.mask !== null && this.map === null;
+    this.overlay.hidden = alone || this.map !== null;
     this.canvas.hidden = !alone;
     if (alone && this.mask) {
       const colours = this.classes.map((kind) => kind.colour);
@@ -44,8 +107,56 @@ export class Stage {
     }
   }
 
+  /**
+   * Show a signed map in place of the mask, with its scale.
+   * @param {StageMap} map
+   */
+  showMap(map) {
+    this.map = map;
+    const image = part(this.layers, "[data-map]", HTMLImageElement);
+    const region = map.region ?? { left: 0, top: 0, width: 1, height: 1 };
+    for (const [side, share] of Object.entries(region))
+      image.style.setProperty(`--${side}`, `${100 * share}%`);
+    image.src = map.url;
+    image.alt = map.title;
+    image.hidden = false;
+    part(this.root, "[data-map-title]", HTMLElement).textContent = map.title;
+    part(this.root, "[data-map-low]", HTMLElement).textContent = number(-map.scale);
+    part(this.root, "[data-map-high]", HTMLElement).textContent = `+${number(map.scale)}`;
+    this.#label(true);
+    this.isolate(this.alone);
+    announce(`The picture shows: ${map.title}`);
+  }
+
+  /** Show the mask again. */
+  showMask() {
+    this.map = null;
+    part(this.layers, "[data-map]", HTMLImageElement).hidden = true;
+    this.#label(false);
+    this.isolate(this.alone);
+  }
+
+  /**
+   * Show another mask of the same classes.
+   * @param {{overlay_url: string, mask_url: string}} result
+   */
+  showResult({ overlay_url, mask_url }) {
+    this.showMask();
+    if (this.overlay.getAttribute("src") === overlay_url) return;
+    this.overlay.src = overlay_url;
+    this.root.dataset.mask = mask_url;
+    this.mask = null;
+    void this.#readMask();
+  }
+
+  /** @param {boolean} map whether a map is shown */
+  #label(map) {
+    part(this.root, "[data-map-about]", HTMLElement).hidden = !map;
+    part(this.root, "[data-mask-about]", HTMLElement).hidden = map;
+  }
+
   #wireOpacity() {
-    const slider = /** @type {HTMLInputElement} */ (part(this.root, "[data-opacity]"));
+    const slider = part(this.root, "[data-opacity]", HTMLInputElement);
     const known = recall("mask-opacity");
     if (typeof known === "number") slider.value = String(known);
     const apply = () =>
@@ -56,8 +167,11 @@ export class Stage {
   }
 
   async #readMask() {
+    const url = this.root.dataset.mask ?? "";
     try {
-      this.mask = await readMask(this.root.dataset.mask ?? "");
+      const mask = await readMask(url);
+      if (this.root.dataset.mask !== url) return;
+      this.mask = mask;
       this.isolate(this.alone);
     } catch {
       // Without its pixels the mask is still a picture; it only has no names under the pointer.
@@ -65,22 +179,100 @@ export class Stage {
   }
 
   /** @param {PointerEvent} event */
-  #read(event) {
-    const box = this.layers.getBoundingClientRect();
-    const x = (event.clientX - box.left) / box.width;
-    const y = (event.clientY - box.top) / box.height;
-    this.reading.textContent = x >= 0 && y >= 0 && x < 1 && y < 1 ? this.#name(x, y) : "";
+  #point(event) {
+    const at = this.#place(event);
+    this.reading.textContent = at ? this.#reading(at.x, at.y) : "";
   }
 
   /**
+   * @param {MouseEvent} event
+   * @returns {{x: number, y: number} | null} in widths and heights of the picture
+   */
+  #place(event) {
+    const box = this.layers.getBoundingClientRect();
+    const x = (event.clientX - box.left) / box.width;
+    const y = (event.clientY - box.top) / box.height;
+    return x >= 0 && y >= 0 && x < 1 && y < 1 ? { x, y } : null;
+  }
+
+  /**
+   * The class at a place and the strongest logits there; of a map, its value.
    * @param {number} x from the left, in widths of the picture
    * @param {number} y from the top, in heights of the picture
    */
-  #name(x, y) {
+  #reading(x, y) {
+    if (this.map) return this.#valueOnMap(this.map, x, y);
     if (!this.mask) return "";
     const { width, height, places } = this.mask;
     const place = places[Math.floor(y * height) * width + Math.floor(x * width)];
-    return place === BACKGROUND ? "background" : (this.classes[place]?.name ?? "");
+    const name = place === BACKGROUND ? "background" : (this.classes[place]?.name ?? "");
+    const logits = this.classes
+      .flatMap(({ name: other, logits: cells }) =>
+        cells ? [{ other, logit: cellAt(cells, x, y) }] : [],
+      )
+      .sort((one, two) => two.logit - one.logit)
+      .slice(0, CLASSES_READ)
+      .map(({ other, logit }) => `${other} ${number(logit)}`);
+    return logits.length > 0 ? `${name} (${logits.join(", ")})` : name;
+  }
+
+  /**
+   * @param {StageMap} map
+   * @param {number} x
+   * @param {number} y
+   */
+  #valueOnMap({ cells, region }, x, y) {
+    const { left, top, width, height } = region ?? { left: 0, top: 0, width: 1, height: 1 };
+    const inside = { x: (x - left) / width, y: (y - top) / height };
+    if (inside.x < 0 || inside.y < 0 || inside.x >= 1 || inside.y >= 1)
+      return "outside of what the model sees at once";
+    return number(cellAt(cells, inside.x, inside.y));
+  }
+}
+
+/** The cell that the keyboard is at, and that was chosen last. */
+class Cursor {
+  /**
+   * @param {HTMLElement} mark
+   * @param {{rows: number, columns: number}} grid
+   */
+  constructor(mark, grid) {
+    this.mark = mark;
+    this.grid = grid;
+    this.row = Math.floor(grid.rows / 2);
+    this.column = Math.floor(grid.columns / 2);
+    mark.style.setProperty("--rows", String(grid.rows));
+    mark.style.setProperty("--columns", String(grid.columns));
+    this.move(this.row, this.column);
+  }
+
+  /**
+   * @param {number} row
+   * @param {number} column
+   */
+  move(row, column) {
+    this.row = Math.min(Math.max(row, 0), this.grid.rows - 1);
+    this.column = Math.min(Math.max(column, 0), this.grid.columns - 1);
+    this.mark.style.setProperty("--row", String(this.row));
+    this.mark.style.setProperty("--column", String(this.column));
+  }
+
+  /**
+   * @param {string} key
+   * @returns {boolean} whether the key moves the cursor
+   */
+  press(key) {
+    const { row, column } = this;
+    const to = {
+      ArrowUp: [row - 1, column],
+      ArrowDown: [row + 1, column],
+      ArrowLeft: [row, column - 1],
+      ArrowRight: [row, column + 1],
+      Home: [row, 0],
+      End: [row, this.grid.columns - 1],
+    }[key];
+    if (to) this.move(to[0], to[1]);
+    return to !== undefined;
   }
 }
 
@@ -101,12 +293,10 @@ export function fit(layers) {
 }
 
 /**
- * @param {ParentNode} root
- * @param {string} selector
- * @returns {HTMLElement}
+ * @param {import("./wire.js").Cells} cells
+ * @param {number} x in [0, 1)
+ * @param {number} y in [0, 1)
  */
-function part(root, selector) {
-  const found = root.querySelector(selector);
-  if (!(found instanceof HTMLElement)) throw new Error(`the stage lacks ${selector}`);
-  return found;
+function cellAt(cells, x, y) {
+  return cells[Math.floor(y * cells.length)][Math.floor(x * cells[0].length)];
 }

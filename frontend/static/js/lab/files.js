@@ -1,0 +1,91 @@
+// @ts-check
+/** What people take away: files made here, and the API call that gives the same. */
+
+import { announce } from "../announce.js";
+import { addressOf, named } from "./pair_names.js";
+import { waterfall } from "./waterfall.js";
+
+/** @typedef {import("./waterfall.js").Sum} Sum */
+
+/**
+ * @param {string} name
+ * @param {string} type
+ * @param {string} text
+ */
+export function save(name, type, text) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type }));
+  link.download = name;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+/**
+ * @param {Sum} sum
+ * @returns {string} one line a part, the last is the total
+ */
+export function csvOf({ constant, pairs, remainder, total, totalName }) {
+  const rows = [
+    ["part", "neuron", "head", "words", "contribution"],
+    ...(constant === null ? [] : [["constant", "", "", "", constant]]),
+    ...pairs.map((pair) => [
+      addressOf(pair),
+      pair.neuron,
+      pair.head,
+      pair.words.map(named).join(" "),
+      pair.contribution,
+    ]),
+    [`${remainder.pairs} other pairs`, "", "", "", remainder.contribution],
+    [totalName, "", "", "", total],
+  ];
+  return rows.map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n";
+}
+
+/** @param {Sum} sum */
+export function svgOf(sum) {
+  return new XMLSerializer().serializeToString(waterfall(sum));
+}
+
+/** @param {Sum} sum */
+export function htmlOf(sum) {
+  const page = document.implementation.createHTMLDocument(sum.title);
+  page.body.append(waterfall(sum));
+  return `<!doctype html>\n${page.documentElement.outerHTML}`;
+}
+
+/**
+ * A call of the API as people type it into a shell.
+ * @param {string} path
+ * @param {object} body
+ */
+export function curlOf(path, body) {
+  const json = JSON.stringify(body).replaceAll("'", "'\\''");
+  return `curl -H 'Content-Type: application/json' -d '${json}' '${new URL(path, location.href).href}'`;
+}
+
+/**
+ * Copy a text, and say on the button that it was done.
+ * @param {HTMLElement} button
+ * @param {string} text
+ */
+export async function copy(button, text) {
+  const label = button.textContent;
+  try {
+    await navigator.clipboard.writeText(text);
+    button.textContent = "Copied";
+    announce("Copied");
+  } catch {
+    // Without a secure origin there is no clipboard: let the text be selected by hand.
+    window.prompt("Copy this:", text);
+  }
+  setTimeout(() => (button.textContent = label), 2000);
+}
+
+/**
+ * @param {string | number} value text that a spreadsheet would run gets an apostrophe before it
+ */
+function cell(value) {
+  if (typeof value === "number") return String(value);
+  const harmless = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
+  return /[",\r\n]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
+}

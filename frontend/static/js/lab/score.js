@@ -1,0 +1,103 @@
+// @ts-check
+/** How like a text the whole picture is, as an exact sum over pairs, and where that comes from. */
+
+import { announce } from "../announce.js";
+import { element, part } from "../dom.js";
+import { number, signed } from "../numbers.js";
+import { Explanation } from "./explanation.js";
+
+/** @typedef {import("./wire.js").Attribution} Attribution */
+
+export class Score {
+  /**
+   * @param {HTMLElement} root
+   * @param {import("./explanation.js").Bench} bench
+   */
+  constructor(root, bench) {
+    this.bench = bench;
+    this.form = part(root, "[data-texts]", HTMLFormElement);
+    this.text = part(this.form, "[name=text]", HTMLInputElement);
+    this.against = part(this.form, "[name=against]", HTMLInputElement);
+    this.verdict = part(root, "[data-verdict]", HTMLElement);
+    this.where = part(root, "[data-where]", HTMLButtonElement);
+    this.known = part(this.form, "datalist", HTMLDataListElement);
+    this.explanation = new Explanation(root, bench, sumOf);
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      void this.ask();
+    });
+    this.form.addEventListener("change", () => void this.ask());
+    this.where.addEventListener("click", () => this.#showTokens());
+  }
+
+  /** Ask how the score of the text that is typed comes about, unless that is what is shown. */
+  async ask() {
+    const { segmentation } = this.bench;
+    const text = this.text.value.trim();
+    const against = this.against.value.trim();
+    const { answer } = this.explanation;
+    if (!segmentation || text === "") return;
+    if (answer?.text === text && (answer.against ?? "") === against) return;
+    await this.explanation.ask(
+      { segmentation: segmentation.id, text, ...(against ? { against } : {}) },
+      (fresh) => {
+        this.#show(fresh);
+        this.bench.step({ attribution: fresh.id });
+      },
+    );
+  }
+
+  /** @param {string} id of an answer that was given before */
+  async open(id) {
+    await this.explanation.open(id, (answer) => this.#show(answer));
+  }
+
+  /** There is another result now: its first prompt is asked about when the panel is looked at. */
+  renew() {
+    const names = this.bench.segmentation?.classes.map(({ prompt }) => prompt) ?? [];
+    this.explanation.clear();
+    this.verdict.replaceChildren();
+    this.where.hidden = true;
+    this.known.replaceChildren(...names.map((name) => element("option", { value: name })));
+    if (!names.includes(this.text.value)) this.text.value = names[0] ?? "";
+  }
+
+  /** @param {Attribution} answer */
+  #show(answer) {
+    this.text.value = answer.text;
+    this.against.value = answer.against ?? "";
+    this.where.hidden = false;
+    const of = answer.against === null ? "" : ` minus that to “${answer.against}”`;
+    this.verdict.replaceChildren(
+      `The picture's similarity to “${answer.text}”${of} is `,
+      element("strong", {}, number(answer.score)),
+      ` (cosine): pairs give ${signed(answer.positive)} and take ${number(answer.negative)}.`,
+    );
+    announce(this.verdict.textContent ?? "");
+  }
+
+  #showTokens() {
+    const { answer } = this.explanation;
+    if (!answer || !this.bench.stage) return;
+    const { tokens, text, against } = answer;
+    this.bench.stage.showMap({
+      url: tokens.heatmap_url,
+      title: `Where the score of “${text}”${against === null ? "" : ` minus “${against}”`} comes from`,
+      cells: tokens.cells,
+      scale: tokens.scale,
+      region: tokens.region,
+    });
+  }
+}
+
+/** @param {Attribution} answer */
+function sumOf({ text, against, score, constant, pairs, remainder }) {
+  return {
+    title: `Similarity to “${text}”${against === null ? "" : ` minus “${against}”`}`,
+    totalName: against === null ? "score" : "difference",
+    total: score,
+    constant,
+    pairs,
+    remainder,
+  };
+}
