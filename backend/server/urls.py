@@ -7,11 +7,14 @@ OpenGraph, and are made from ``--public-url``, never from a request's Host heade
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode, urlsplit
 
 API = "/api/v1"
+
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]+")
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,11 @@ class Urls:
         return None if self.origin is None else self.origin + path
 
     def _page(self, *segments: object, **query: object) -> str:
-        path = self.prefix + "".join(f"/{quote(str(s), safe='')}" for s in segments)
+        path = self.prefix + "".join(f"/{_segment(s)}" for s in segments)
         return with_query(path or "/", **query)
 
     def _api(self, *segments: object, **query: object) -> str:
-        path = self.prefix + API + "".join(f"/{quote(str(s), safe='')}" for s in segments)
+        path = self.prefix + API + "".join(f"/{_segment(s)}" for s in segments)
         return with_query(path, **query)
 
     # Pages
@@ -241,6 +244,12 @@ class Urls:
         return self._api(
             "models", model, "segmentations", segmentation, "heatmaps", name, method=method
         )
+
+
+def _segment(value: object) -> str:
+    """One segment of a path.  Pages hold thousands, and most need no quoting."""
+    text = str(value)
+    return text if _PLAIN.fullmatch(text) else quote(text, safe="")
 
 
 def with_query(address: str, **query: object) -> str:

@@ -54,7 +54,7 @@ class Asked:
     """A page and its twin.  Addresses are drawn at random: what is asked twice may be kept."""
 
     name: str
-    page: Address
+    page: Address | None
     twin: Address | None
 
 
@@ -86,6 +86,8 @@ def kinds(store: Store) -> list[Asked]:
         both("table of pairs with a word", lambda rng: f"/pairs?words={word(rng)}&sort=cosine"),
         both("pair", lambda rng: f"/pairs/{pair(rng)}"),
         both("neuron", lambda rng: f"/neurons/{rng.integers(store.n_neurons)}"),
+        both("head", lambda rng: f"/heads/{rng.integers(store.n_heads)}"),
+        Asked("map of pairs", None, at("/api/v1/models", lambda rng: "/map")),
         both("splits", lambda rng: "/splits"),
         both(
             f"collection of {COLLECTED}",
