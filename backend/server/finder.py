@@ -96,7 +96,8 @@ def _chosen(opened: OpenStore, asked: schemas.FinderQuery) -> Bool[np.ndarray, "
     if asked.head is not None:
         masks.append(table.column("head") == asked.head)
     if asked.words is not None:
-        masks += [table.explained_by(table.words_with(word)) for word in words_in(asked.words)]
+        entries = [opened.vocabulary.having(word) for word in words_in(asked.words)]
+        masks += [table.explained_by(words) for words in entries]
     if asked.region is not None:
         masks.append(table.within(corners_of(asked.region)))
     return np.logical_and.reduce(masks) if masks else None
@@ -104,7 +105,7 @@ def _chosen(opened: OpenStore, asked: schemas.FinderQuery) -> Bool[np.ndarray, "
 
 def _unknown(opened: OpenStore, asked: schemas.FinderQuery) -> list[str]:
     words = words_in(asked.words or "")
-    return [word for word in words if not opened.pair_table.words_with(word)]
+    return [word for word in words if not opened.vocabulary.having(word)]
 
 
 def _row(opened: OpenStore, urls: Urls, place: int) -> schemas.FoundPair:

@@ -17,6 +17,7 @@ from backend.server.familiarity import Familiarity
 from backend.server.head_words import WordCounts, count_words
 from backend.server.map_file import MapFile
 from backend.server.pair_table import PairTable
+from backend.server.vocabulary import Vocabulary
 from backend.store import Store
 
 if TYPE_CHECKING:
@@ -125,6 +126,11 @@ class OpenStore:
     def pair_table(self) -> PairTable:
         """All pairs as a table that can be sorted and filtered."""
         return PairTable(self.store)
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The words, to be searched as people type them."""
+        return Vocabulary(self.store.vocabulary)
 
     @cached_property
     def map_file(self) -> MapFile:
@@ -239,16 +245,6 @@ class OpenStore:
         products = self.vocabulary_embeddings @ image - self.text_mean @ image
         best = (products / self._word_distances).topk(min(WORDS_LOOKED_AT, len(products))).indices
         return _distinct((self.store.vocabulary[place] for place in best.tolist()), wanted)
-
-    def top_places(
-        self, scores: Float[Tensor, "head neuron"], wanted: int
-    ) -> list[tuple[int, int, float]]:
-        """(neuron, head, score) of the largest scores, largest first."""
-        best = scores.flatten().topk(min(wanted, scores.numel()))
-        return [
-            (place % self.n_neurons, place // self.n_neurons, score)
-            for place, score in zip(best.indices.tolist(), best.values.tolist(), strict=True)
-        ]
 
 
 def _distinct(words: Iterable[str], wanted: int) -> list[str]:

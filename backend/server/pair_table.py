@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -35,7 +36,7 @@ class PairTable:
         }
         self._position = np.array(store.map["position"]).reshape(-1, 2)
         self._offsets, self._indexed = store.index["offsets"], store.index["pairs"]
-        self._words = [f" {word.casefold()} " for word in store.vocabulary]
+        self._weights = store.index["weights"]
         self._orders: dict[tuple[str, bool], np.ndarray] = {}
         self._lock = threading.Lock()
 
@@ -69,20 +70,37 @@ class PairTable:
             chosen &= values <= most
         return chosen
 
-    def words_with(self, text: str) -> list[int]:
-        """Numbers of the vocabulary's words that are ``text`` or hold it as a whole part.
-
-        ``dog`` finds ``dog`` and ``hot dog``, not ``dogma``.
-        """
-        sought = f" {text.casefold()} "
-        return [number for number, word in enumerate(self._words) if sought in word]
-
     def explained_by(self, words: Iterable[int]) -> Bool[np.ndarray, " pair"]:
         """Which pairs have one of these words among the first of their explanation."""
         chosen = np.zeros(len(self), bool)
         for word in words:
             chosen[self._indexed[self._offsets[word] : self._offsets[word + 1]]] = True
         return chosen
+
+    def weights_of(
+        self, words: Iterable[int]
+    ) -> tuple[Bool[np.ndarray, " pair"], Float[np.ndarray, " pair"]]:
+        """Which pairs have one of these words, and the weight of the weightiest; else zero."""
+        spans = [slice(self._offsets[word], self._offsets[word + 1]) for word in words]
+        weight = np.zeros(len(self), np.float32)
+        held = np.zeros(len(self), bool)
+        if spans:
+            pairs = np.concatenate([self._indexed[span] for span in spans])
+            weights = np.concatenate([self._weights[span] for span in spans]).astype(np.float32)
+            # The last write stays: the largest |weight|.
+            order = np.argsort(np.abs(weights), kind="stable")
+            weight[pairs[order]] = weights[order]
+            held[pairs] = True
+        return held, weight
+
+    @cached_property
+    def _sorted_weights(self) -> Float[np.ndarray, " entry"]:
+        return np.sort(np.abs(np.array(self._weights, np.float32)))
+
+    def weight_percentile(self, weight: float) -> float:
+        """Share, in percent, of the indexed words of all pairs with a smaller |weight|."""
+        smaller = np.searchsorted(self._sorted_weights, abs(weight))
+        return 100.0 * float(smaller) / max(len(self._sorted_weights), 1)
 
     def within(self, corners: Corners) -> Bool[np.ndarray, " pair"]:
         """Which pairs lie in a polygon on the map, by the even-odd rule."""

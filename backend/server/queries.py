@@ -13,16 +13,8 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
-from backend.pairs.similarity import (
-    centre,
-    null_percentiles,
-    oriented_directions,
-    pair_similarity,
-)
 from backend.server import schemas
 from backend.server.cards import (
     as_cosine,
@@ -33,11 +25,11 @@ from backend.server.cards import (
     words_of,
 )
 from backend.server.certainty import beside_neuron, certainty_of
-from backend.server.errors import invalid, not_found
+from backend.server.errors import not_found
 from backend.server.heatmaps import heatmap_png
 from backend.server.live import LiveModels
 from backend.server.open_store import FEATURED, OpenStore
-from backend.server.text import check_text
+from backend.server.search import search_pairs
 from backend.server.urls import Urls
 from backend.store import Store, StoreError
 from backend.store.format import check_name as check_slug
@@ -174,44 +166,10 @@ class Catalog:
             url=self._urls.pair(name, neuron, head),
         )
 
-    def search(self, name: str, q: str, limit: int) -> schemas.SearchResults:
-        """The pairs most similar to a text, most similar first.
-
-        A vocabulary word uses its stored embedding; any other text needs the live model, waits for
-        it, and raises its :class:`~backend.server.engine.EngineError` when it cannot answer.  Call
-        it from a worker thread.
-        """
-        opened = self.open_store(name)
-        text = check_text("query", "A query", q, schemas.MAX_QUERY_CHARACTERS)
-        if not 1 <= limit <= schemas.MAX_RESULTS:
-            raise invalid("limit", f"limit must be 1 to {schemas.MAX_RESULTS}.")
-        word = opened.store.word_ids.get(text.casefold())
-        if word is None:
-            read = self._live.read_text(opened.store, text)
-            embedding, verdict = read.embeddings[0], opened.familiarity.read(read)
-        else:
-            embedding = opened.vocabulary_embeddings[word]
-            verdict = opened.familiarity.word(word)
-        found = _most_similar(opened, embedding, limit)
-        total = opened.factors.n_pairs
-        more = min(2 * limit, schemas.MAX_RESULTS, total)
-        return schemas.SearchResults(
-            query=text,
-            source="text tower" if word is None else "vocabulary",
-            may_not_know=not verdict.known,
-            doubt=verdict.doubt,
-            standing=verdict.standing,
-            total=total,
-            results=[
-                schemas.SearchResult(
-                    **pair_fields(opened, self._urls, neuron, head),
-                    similarity=as_cosine(similarity),
-                    null_percentile=round(percentile, 2),
-                )
-                for neuron, head, similarity, percentile in found
-            ],
-            next_limit=more if more > limit else None,
-        )
+    def search(self, name: str, asked: schemas.SearchQuery) -> schemas.SearchResults:
+        """The pairs that answer to a text; see :func:`~backend.server.search.search_pairs`."""
+        opened = self.check_pair(name, asked.neuron or 0, asked.head or 0)
+        return search_pairs(opened, self._urls, self._live, asked)
 
     def exemplar(self, name: str, image: int) -> bytes:
         """Thumbnail of an image of the data set, WebP; 404 where none is stored."""
@@ -291,18 +249,6 @@ def check_name(name: str, taken: Iterable[str], urls: Urls) -> None:
     if urls.prefix and name == urls.prefix.split("/")[1]:
         # With a proxy that strips the prefix, /name/… could not be told from the prefix itself.
         raise StoreError(f"a store may not be named {name}, like the public address's path")
-
-
-def _most_similar(
-    opened: OpenStore, embedding: Float[Tensor, " d_out"], limit: int
-) -> list[tuple[int, int, float, float]]:
-    """(neuron, head, cosine, null percentile) of the pairs most similar to a unit embedding."""
-    text = centre(embedding[None], opened.text_mean)
-    best = opened.top_places(pair_similarity(text, opened.factors, opened.scale)[0], limit)
-    neurons, heads, cosines = (torch.tensor(column) for column in zip(*best, strict=True))
-    directions = oriented_directions(opened.factors, opened.scale, head=heads, neuron=neurons)
-    percentiles = null_percentiles(cosines, directions, opened.null_words).tolist()
-    return [(*place, percentile) for place, percentile in zip(best, percentiles, strict=True)]
 
 
 def _neighbours(

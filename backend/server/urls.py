@@ -59,8 +59,8 @@ class Urls:
     def model(self, model: str, query: Mapping[str, object] | None = None) -> str:
         return self._page(model, **(query or {}))
 
-    def search(self, model: str, q: str | None = None, limit: int | None = None) -> str:
-        return self._page(model, "search", q=q, limit=limit)
+    def search(self, model: str, q: str | None = None, **query: object) -> str:
+        return self._page(model, "search", q=q, **query)
 
     def pair(self, model: str, neuron: int, head: int) -> str:
         return self._page(model, "pairs", neuron, head)
@@ -109,8 +109,11 @@ class Urls:
     def api_model(self, model: str) -> str:
         return self._api("models", model)
 
-    def api_search(self, model: str, q: str | None = None, limit: int | None = None) -> str:
-        return self._api("models", model, "search", q=q, limit=limit)
+    def api_search(self, model: str, q: str | None = None, **query: object) -> str:
+        return self._api("models", model, "search", q=q, **query)
+
+    def api_suggestions(self, model: str) -> str:
+        return self._api("models", model, "suggestions")
 
     def api_pair(self, model: str, neuron: int, head: int) -> str:
         return self._api("models", model, "pairs", neuron, head)

@@ -99,7 +99,7 @@ def test_the_keyboard_alone_is_enough(page: Page) -> None:
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     page.keyboard.press("/")
-    expect(page.get_by_role("searchbox")).to_be_focused()
+    expect(page.get_by_role("combobox")).to_be_focused()
     page.keyboard.type("red")
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile(r"search\?q=red"))
@@ -128,7 +128,7 @@ def test_single_keys_can_be_switched_off(page: Page) -> None:
     page.keyboard.press("?")
     page.keyboard.press("/")
     expect(page.get_by_role("heading", name="Keyboard")).to_be_hidden()
-    expect(page.get_by_role("searchbox")).not_to_be_focused()
+    expect(page.get_by_role("combobox")).not_to_be_focused()
 
 
 def test_the_theme_follows_the_system_until_it_is_chosen(open_context: OpenContext) -> None:

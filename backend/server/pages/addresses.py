@@ -29,7 +29,7 @@ from backend.server.pages.neuron import neuron_page
 from backend.server.pages.pair import pair_page
 from backend.server.pages.provenance import provenance_page
 from backend.server.pages.query import Query
-from backend.server.pages.search import SEARCH_LIMIT, search_page
+from backend.server.pages.search import SearchPageQuery, search_page
 from backend.server.pages.splits import splits_page
 from backend.server.services import Services
 
@@ -79,7 +79,7 @@ ADDRESSES = (
     Address(
         "/{model}/search",
         lambda services, at, query: search_page(
-            services, at["model"], query.text("q"), query.number("limit", SEARCH_LIMIT)
+            services, at["model"], _asked_of(SearchPageQuery, query)
         )[0],
     ),
     Address(

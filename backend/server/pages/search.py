@@ -5,23 +5,34 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from pydantic import Field
+
 from backend.server import schemas
 from backend.server.engine import EngineError
 from backend.server.errors import ApiError
 from backend.server.pages.base import Page
-from backend.server.pages.tiles import tiles_of_pairs
+from backend.server.pages.tiles import Tile, tiles_of_pairs
 from backend.server.services import Services
 
-SEARCH_LIMIT = 24
-"""Results on a first page: whole rows of two, three and four cards."""
+SEARCH_LIMIT = 12
+"""Results of either kind on a first page: whole rows of two, three and four cards."""
+
+
+class SearchPageQuery(schemas.SearchQuery):
+    """The page's own: nothing need be asked yet."""
+
+    q: str = ""
+    limit: int = Field(default=SEARCH_LIMIT, ge=1, le=schemas.MAX_RESULTS)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchPage(Page):
-    """Pairs whose direction is most similar to a text."""
+    """Pairs that answer to a text."""
 
     template: ClassVar[str] = "search.html"
 
+    asked: schemas.SearchQuery
+    """What the address asks for."""
     results: schemas.SearchResults | None
     """``None`` when nothing was asked or the query was refused."""
     problem: str | None
@@ -33,14 +44,14 @@ class SearchPage(Page):
 
 
 def search_page(
-    services: Services, name: str, q: str, limit: int
+    services: Services, name: str, asked: SearchPageQuery
 ) -> tuple[SearchPage, int, dict[str, str]]:
     """The page, its status and its further headers."""
-    detail = services.catalog.model(name)
+    model = services.catalog.check_pair(name, asked.neuron or 0, asked.head or 0)
     results, problem, status, headers = None, None, 200, {}
-    if q.strip():
+    if asked.q.strip():
         try:
-            results = services.catalog.search(name, q, limit)
+            results = services.catalog.search(name, asked)
         except ApiError as error:
             problem, status, headers = error.message, error.status, error.headers
         except EngineError as error:
@@ -51,21 +62,50 @@ def search_page(
                 f"This text is not a word of the model's vocabulary, so the model itself is "
                 f"needed to read it. {error}"
             )
-    asked = results.query if results else q[: schemas.MAX_QUERY_CHARACTERS]
-    more = None
-    if results is not None and results.next_limit is not None:
-        more = services.urls.search(name, results.query, results.next_limit)
+    query = results.query if results else asked.q[: schemas.MAX_QUERY_CHARACTERS]
     page = SearchPage(
-        title=f"“{asked}” in {name}" if asked else f"Search {name}",
-        description=f"Neuron-head pairs of {name} whose direction is most similar to a text.",
-        json_url=services.urls.api_search(name, results.query, limit) if results else None,
-        tiles=tiles_of_pairs(detail.name, results.results) if results else (),
-        view_url=services.urls.search(name, asked or None, limit if results else None),
-        model=detail,
-        query=asked,
+        title=f"“{query}” in {name}" if query else f"Search {name}",
+        description=f"Neuron-head pairs of {name} that answer to a text.",
+        json_url=_twin(services, name, asked, query) if results else None,
+        tiles=_tiles(name, results),
+        view_url=_address(services, name, asked, query, asked.limit if results else None),
+        model=services.catalog.summary(name),
+        query=query,
+        asked=asked,
         results=results,
         problem=problem,
-        more_url=more,
-        example_words=detail.example_words,
+        more_url=_more(services, name, asked, results),
+        example_words=model.example_words,
     )
     return page, status, headers
+
+
+def _address(
+    services: Services, name: str, asked: SearchPageQuery, query: str, limit: int | None
+) -> str:
+    others = {key: value for key, value in asked.asked().items() if key not in {"q", "limit"}}
+    shown = None if limit == SEARCH_LIMIT else limit
+    return services.urls.search(name, query or None, **others, limit=shown)
+
+
+def _twin(services: Services, name: str, asked: SearchPageQuery, query: str) -> str:
+    others = {key: value for key, value in asked.asked().items() if key not in {"q", "limit"}}
+    return services.urls.api_search(name, query, **others, limit=asked.limit)
+
+
+def _more(
+    services: Services,
+    name: str,
+    asked: SearchPageQuery,
+    results: schemas.SearchResults | None,
+) -> str | None:
+    if results is None or results.next_limit is None:
+        return None
+    return _address(services, name, asked, results.query, results.next_limit)
+
+
+def _tiles(name: str, results: schemas.SearchResults | None) -> tuple[Tile, ...]:
+    if results is None:
+        return ()
+    by_words = results.by_words.results if results.by_words else []
+    return tiles_of_pairs(name, results.results or by_words)

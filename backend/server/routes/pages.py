@@ -27,7 +27,7 @@ from backend.server.pages.neuron import neuron_page
 from backend.server.pages.pair import pair_page
 from backend.server.pages.provenance import provenance_page
 from backend.server.pages.query import Query as PageQuery
-from backend.server.pages.search import SEARCH_LIMIT, search_page
+from backend.server.pages.search import SearchPageQuery, search_page
 from backend.server.pages.shared import shared_page
 from backend.server.pages.splits import splits_page
 from backend.server.rendering import render
@@ -87,11 +87,10 @@ def search(
     request: Request,
     services: Served,
     model: str,
-    q: str = "",
-    limit: int = SEARCH_LIMIT,
+    asked: Annotated[SearchPageQuery, Query()],
 ) -> Response:
-    """Pairs most similar to a text; a refused text is explained on the page itself."""
-    page, status, headers = search_page(services, model, q, limit)
+    """Pairs that answer to a text; a refused text is explained on the page itself."""
+    page, status, headers = search_page(services, model, asked)
     response = render(request, page, status)
     response.headers.update(headers)
     return response

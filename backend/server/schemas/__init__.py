@@ -70,8 +70,14 @@ from backend.server.schemas.provenance import StoredArray as StoredArray
 from backend.server.schemas.provenance import StoredFile as StoredFile
 from backend.server.schemas.search import MAX_QUERY_CHARACTERS as MAX_QUERY_CHARACTERS
 from backend.server.schemas.search import MAX_RESULTS as MAX_RESULTS
+from backend.server.schemas.search import MAX_SUGGESTIONS as MAX_SUGGESTIONS
+from backend.server.schemas.search import SearchQuery as SearchQuery
 from backend.server.schemas.search import SearchResult as SearchResult
 from backend.server.schemas.search import SearchResults as SearchResults
+from backend.server.schemas.search import Suggestion as Suggestion
+from backend.server.schemas.search import Suggestions as Suggestions
+from backend.server.schemas.search import WordMatch as WordMatch
+from backend.server.schemas.search import WordMatches as WordMatches
 from backend.server.schemas.segmentations import MAX_LOGITS as MAX_LOGITS
 from backend.server.schemas.segmentations import MAX_PROMPT_CHARACTERS as MAX_PROMPT_CHARACTERS
 from backend.server.schemas.segmentations import MAX_PROMPTS as MAX_PROMPTS

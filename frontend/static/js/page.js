@@ -5,9 +5,11 @@ import { wireCollecting } from "./collecting.js";
 import { wireCopyButtons } from "./copy.js";
 import { wireKeyboard } from "./keyboard.js";
 import { wireShareBanner, wireShareDialog } from "./share.js";
+import { wireSuggestions } from "./suggest.js";
 import { wireTheme } from "./theme.js";
 
 wireTheme();
+wireSuggestions();
 wireKeyboard();
 wireCollecting();
 wireCopyButtons();

@@ -11,14 +11,28 @@ from backend.server.routes.api.finder import finder
 from backend.server.routes.api.images import images
 from backend.server.routes.api.maps import maps
 from backend.server.routes.api.previews import previews
+from backend.server.routes.api.search import search
 from backend.server.routes.api.segmentations import segmentations
 from backend.server.routes.api.shared import shared
 from backend.server.routes.api.stored import stored
 from backend.server.routes.api.units import units
 from backend.server.urls import API
 
+PARTS = (
+    finder,
+    maps,
+    search,
+    stored,
+    units,
+    images,
+    segmentations,
+    attributions,
+    ablations,
+    collected,
+    shared,
+    previews,
+)
+
 router = APIRouter(prefix=API)
-for part in (finder, maps, stored, units, collected):
-    router.include_router(part)
-for part in (images, segmentations, attributions, ablations, shared, previews):
+for part in PARTS:
     router.include_router(part)

@@ -1,10 +1,8 @@
-"""Stored data: models, pairs, search, and the pictures of the data set."""
+"""Stored data: models, pairs, and the pictures of the data set."""
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from backend.server import schemas
 from backend.server.provenance import provenance
@@ -20,8 +18,6 @@ from backend.server.routes.api.answers import (
     stored_json,
     unchanged,
 )
-
-DEFAULT_RESULTS = 20
 
 stored = APIRouter(tags=["stored data"])
 
@@ -63,32 +59,6 @@ def get_provenance(request: Request, services: Served, model: Model) -> Response
     made = told.exactness.made.timestamp() if told.exactness else 0
     version = f"{told.data_version}-{made:.0f}"
     return unchanged(request, version) or stored_json(told, version)
-
-
-@stored.get(
-    "/models/{model}/search",
-    summary="Pairs most similar to a text, most similar first",
-    response_model=schemas.SearchResults,
-    responses=errors(304, 404, 422, 503),
-)
-def get_search(
-    request: Request,
-    services: Served,
-    model: Model,
-    q: Annotated[
-        str,
-        Query(
-            description="a word or phrase; a vocabulary word needs no live model",
-            min_length=1,
-            max_length=schemas.MAX_QUERY_CHARACTERS,
-            examples=["butterfly"],
-        ),
-    ],
-    limit: Annotated[int, Query(ge=1, le=schemas.MAX_RESULTS)] = DEFAULT_RESULTS,
-) -> Response:
-    version = services.catalog.open_store(model).store.data_version
-    known = unchanged(request, version)
-    return known or stored_json(services.catalog.search(model, q, limit), version)
 
 
 @stored.get(

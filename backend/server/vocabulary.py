@@ -1,0 +1,52 @@
+"""The vocabulary as people type it: completions, and what was perhaps meant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rapidfuzz import process
+from rapidfuzz.distance import OSA
+
+SIMILAR_ENOUGH = 0.6
+"""Least likeness of a word to what was typed: one slip in three letters, two in five."""
+
+
+class Vocabulary:
+    """The words of one store, in its order; case does not matter."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._words = list(words)
+        self._folded = [word.casefold() for word in words]
+        self._padded = [f" {word} " for word in self._folded]
+
+    def having(self, text: str) -> list[int]:
+        """Numbers of the entries that are ``text`` or hold it as a whole part.
+
+        ``dog`` finds ``dog`` and ``hot dog``, not ``dogma``.
+        """
+        sought = f" {text.casefold()} "
+        return [number for number, word in enumerate(self._padded) if sought in word]
+
+    def completions(self, text: str, wanted: int) -> list[int]:
+        """Numbers of the entries that begin with ``text``, then of those with a part that does."""
+        start = text.casefold()
+        begun = [number for number, word in enumerate(self._folded) if word.startswith(start)]
+        if len(begun) < wanted:
+            inner = f" {start}"
+            begun += [number for number, word in enumerate(self._folded) if inner in word]
+        return begun[:wanted]
+
+    def similar(self, text: str, wanted: int) -> list[int]:
+        """Numbers of the entries that ``text`` may be a misspelling of, the likeliest first.
+
+        Likeness is 1 less the share of letters inserted, deleted, exchanged or swapped.
+        """
+        found = process.extract(
+            text.casefold(),
+            self._folded,
+            scorer=OSA.normalized_similarity,
+            score_cutoff=SIMILAR_ENOUGH,
+            limit=wanted + 1,
+        )
+        others = [place for word, _, place in found if word != text.casefold()]
+        return others[:wanted]
