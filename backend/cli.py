@@ -13,9 +13,12 @@ from safetensors.torch import save_file
 
 from backend.clip import ClipResNet, architectures, load_model
 from backend.server.commands import serve
+from backend.server.operator_commands import shares_app, uploads_app
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 app.command()(serve)
+app.add_typer(shares_app, name="shares")
+app.add_typer(uploads_app, name="uploads")
 
 IMAGES_AT_ONCE = 8
 

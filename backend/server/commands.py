@@ -64,7 +64,7 @@ def serve(
     try:
         app = create_app(settings)
     except StoreError as exc:
-        _fail(f"{exc}")
+        fail(f"{exc}")
     listening = _listen(settings.host, settings.port)
     config = uvicorn.Config(
         app,
@@ -77,7 +77,7 @@ def serve(
     server = Server(config, app, _address(settings, listening))
     server.run(sockets=[listening])
     if server.useless_checkpoint:
-        _fail(f"the checkpoint {checkpoint} does not hold the weights of any of the stores")
+        fail(f"the checkpoint {checkpoint} does not hold the weights of any of the stores")
 
 
 class Server(uvicorn.Server):
@@ -129,7 +129,7 @@ def _settings(**given: object) -> Settings:
         first = exc.errors()[0]
         option = str(first["loc"][0]).replace("_", "-")
         reason = str(first["msg"]).removeprefix("Value error, ")
-        _fail(f"--{option}: {reason}")
+        fail(f"--{option}: {reason}")
 
 
 def _check_weights(settings: Settings) -> None:
@@ -143,9 +143,9 @@ def _check_weights(settings: Settings) -> None:
     try:
         resolve_device(settings.device)
     except ModelError as exc:
-        _fail(f"{exc}")
+        fail(f"{exc}")
     if settings.checkpoint is not None and not settings.checkpoint.is_file():
-        _fail(f"checkpoint {settings.checkpoint} does not exist")
+        fail(f"checkpoint {settings.checkpoint} does not exist")
 
 
 def _check_data(data: Path) -> None:
@@ -156,7 +156,7 @@ def _check_data(data: Path) -> None:
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as exc:
-        _fail(f"the data folder {data} cannot be written to: {exc.strerror}")
+        fail(f"the data folder {data} cannot be written to: {exc.strerror}")
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -170,7 +170,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.bind(address)
         listening.listen(BACKLOG)
     except OSError as exc:
-        _fail(f"cannot listen on {host}:{port}: {exc.strerror}; choose another with --port")
+        fail(f"cannot listen on {host}:{port}: {exc.strerror}; choose another with --port")
     listening.set_inheritable(True)
     return listening
 
@@ -182,6 +182,7 @@ def _address(settings: Settings, listening: socket.socket) -> str:
     return f"http://{host}:{listening.getsockname()[1]}"
 
 
-def _fail(sentence: str) -> NoReturn:
+def fail(sentence: str) -> NoReturn:
+    """End the command with one sentence on stderr and exit code 2."""
     typer.echo(f"pairscope: {sentence}", err=True)
     raise typer.Exit(2)

@@ -108,9 +108,13 @@ class KeptUploads:
 
     def open(self) -> None:
         """Make the folders and delete what has expired."""
+        self.make_folders()
+        self.purge()
+
+    def make_folders(self) -> None:
+        """Make the folders that are missing."""
         for folder in (self._images, self._results, self._scratch):
             folder.mkdir(parents=True, exist_ok=True)
-        self.purge()
 
     @property
     def stored_bytes(self) -> int:
@@ -150,6 +154,15 @@ class KeptUploads:
         if record is None or (self._has_expired(record) and not self._is_shared(image)):
             raise self._gone("image")
         return record
+
+    def images(self) -> list[ImageRecord]:
+        """All pictures that are there, expired ones included until they are purged."""
+        found = (_read(folder, ImageRecord) for folder in sorted(self._images.iterdir()))
+        return [record for record in found if record is not None]
+
+    def bytes_of(self, image: str) -> int:
+        """Bytes of a picture's own files, without its results."""
+        return folder_bytes(self._images / image)
 
     def result(self, kind: Kind[Kept], result: str) -> Kept:
         """The result of an id; 404 when there is none, or its picture has gone."""

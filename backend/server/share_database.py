@@ -98,6 +98,12 @@ class ShareDatabase:
             row = connection.execute("SELECT * FROM shares WHERE id = ?", (share,)).fetchone()
         return None if row is None else StoredShare(*row)
 
+    def all(self) -> list[StoredShare]:
+        """Every row, the newest first."""
+        with self._connection() as connection:
+            rows = connection.execute("SELECT * FROM shares ORDER BY created DESC").fetchall()
+        return [StoredShare(*row) for row in rows]
+
     def delete(self, share: str) -> None:
         """Remove a row; nothing happens if it is gone."""
         with self._connection() as connection:
