@@ -21,7 +21,7 @@ from backend.server.csv_files import csv_chunks
 from backend.server.errors import invalid
 from backend.server.queries import Catalog
 from backend.server.text import clean_writing
-from backend.server.urls import Urls
+from backend.server.urls import Urls, pairs_text
 
 MAX_FILE_BYTES = 256 * 1024
 """A file that is read in: 60 pairs with the longest notes take 40 KB, with their cards 100."""
@@ -61,12 +61,17 @@ def wanted_list(
     )
 
 
+def pair_places(text: str) -> list[tuple[int, int]]:
+    """(neuron, head) of the pairs of an address, each once; 422 for what is no pair."""
+    return [(neuron, head) for neuron, head, _ in wanted_list([text]).pairs]
+
+
 def address_of(urls: Urls, model: str, wanted: Wanted) -> str:
     """The address that holds a list.  Raises 422 where it would be too long to be passed on."""
     notes = [note for _, _, note in wanted.pairs]
     address = urls.collection(
         model,
-        pairs=",".join(f"{neuron}.{head}" for neuron, head, _ in wanted.pairs) or None,
+        pairs=pairs_text([(neuron, head) for neuron, head, _ in wanted.pairs]) or None,
         title=wanted.title or None,
         about=wanted.about or None,
         note=notes if any(notes) else None,

@@ -8,7 +8,7 @@ OpenGraph, and are made from ``--public-url``, never from a request's Host heade
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -79,6 +79,10 @@ class Urls:
     def collection(self, model: str, **query: object) -> str:
         return self._page(model, "collection", **query)
 
+    def compare(self, model: str, places: Sequence[tuple[int, int]] = ()) -> str:
+        """Pairs, each as (neuron, head), on the same images."""
+        return self._page(model, "compare", pairs=pairs_text(places) or None)
+
     def head(self, model: str, head: int) -> str:
         return self._page(model, "heads", head)
 
@@ -141,6 +145,17 @@ class Urls:
     def api_collection(self, model: str, file: str | None = None) -> str:
         """The list as JSON, or as a file of that kind (``json`` or ``csv``)."""
         return self._api("models", model, f"collection.{file}" if file else "collection")
+
+    def api_batch(self, model: str, places: Sequence[tuple[int, int]] = ()) -> str:
+        return with_query(
+            self._api("models", model, "pairs") + ":batch", pairs=pairs_text(places) or None
+        )
+
+    def api_batch_csv(self, model: str, places: Sequence[tuple[int, int]] = ()) -> str:
+        """The words of pairs that are compared, as a table."""
+        return with_query(
+            self._api("models", model, "pairs") + ":words.csv", pairs=pairs_text(places) or None
+        )
 
     def api_head(self, model: str, head: int) -> str:
         return self._api("models", model, "heads", head)
@@ -253,6 +268,11 @@ def _segment(value: object) -> str:
     """One segment of a path.  Pages hold thousands, and most need no quoting."""
     text = str(value)
     return text if _PLAIN.fullmatch(text) else quote(text, safe="")
+
+
+def pairs_text(places: Sequence[tuple[int, int]]) -> str:
+    """Pairs, each as (neuron, head), as addresses name them: ``624.21,7.3``."""
+    return ",".join(f"{neuron}.{head}" for neuron, head in places)
 
 
 def with_query(address: str, **query: object) -> str:

@@ -62,14 +62,17 @@ class Exemplars:
 
     def heatmap(self, *, head: int, neuron: int, image: int) -> np.ndarray | None:
         """Oriented float32 map ``[row, column]`` of a pair on one of its shown images, or None."""
-        shown = np.concatenate(
-            [self._top[head, neuron, :TOP_SHOWN], self._bottom[head, neuron, :BOTTOM_SHOWN]]
-        )
-        places = np.flatnonzero(shown == image)
+        places = np.flatnonzero(self.shown(head=head, neuron=neuron) == image)
         if image < 0 or len(places) == 0:
             return None
         found: np.ndarray = self._maps[head, neuron, places[0]].astype(np.float32)
         return found
+
+    def shown(self, *, head: int, neuron: int) -> np.ndarray:
+        """Images on which a pair has a map, -1 where there are fewer."""
+        return np.concatenate(
+            [self._top[head, neuron, :TOP_SHOWN], self._bottom[head, neuron, :BOTTOM_SHOWN]]
+        )
 
     def scale(self, *, head: int, neuron: int) -> float:
         """Largest absolute cell over all maps of a pair, which share one colour scale."""

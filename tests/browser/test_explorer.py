@@ -21,6 +21,7 @@ PAGES = [
     "/demo/neurons/3",
     "/demo/heads/2",
     "/demo/splits",
+    "/demo/compare?pairs=3.1,7.4",
     "/demo/lab",
     "/docs",
     "/demo/pairs/999999/0",

@@ -20,6 +20,7 @@ from backend.server.assets import CACHE_FOREVER, CONTENT_TYPES, FRONTEND, Assets
 from backend.server.charts import curve_chart, histogram_chart, nice_ticks, word_bars
 from backend.server.pages.base import Page
 from backend.server.pages.collection import CollectionPage
+from backend.server.pages.compare import ComparePage
 from backend.server.pages.docs import DocsPage
 from backend.server.pages.error import ErrorPage
 from backend.server.pages.finder import FinderPage
@@ -52,6 +53,7 @@ PAGES = [
     "/demo/heads/2",
     "/demo/collection?pairs=3.1,7.4&title=T&note=n",
     "/demo/splits",
+    "/demo/compare?pairs=3.1,7.4",
     "/demo/lab",
 ]
 HTML = {"Accept": "text/html"}
@@ -63,6 +65,7 @@ VIEWS = [
     PairPage,
     ProvenancePage,
     NeuronPage,
+    ComparePage,
     HeadPage,
     CollectionPage,
     SplitsPage,

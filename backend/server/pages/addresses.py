@@ -19,6 +19,7 @@ from backend.server.collected import wanted_list
 from backend.server.errors import invalid
 from backend.server.pages.base import Page
 from backend.server.pages.collection import collection_page
+from backend.server.pages.compare import compare_page
 from backend.server.pages.docs import docs_page
 from backend.server.pages.finder import finder_page
 from backend.server.pages.head import head_page
@@ -102,6 +103,10 @@ ADDRESSES = (
     Address(
         "/{model}/splits",
         lambda services, at, query: splits_page(services, at["model"], query.number("offset", 0)),
+    ),
+    Address(
+        "/{model}/compare",
+        lambda services, at, query: compare_page(services, at["model"], query.text("pairs"))[0],
     ),
     Address(
         "/{model}/heads/{head:int}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -48,6 +49,8 @@ class PairPage(Page):
     """Cosine reached against number of words."""
     steps: list[Step]
     """Previous and next head, previous and next neuron."""
+    compare_urls: dict[str, str]
+    """By list (siblings, nearest, coactive): this pair and the first of the list side by side."""
     try_url: str
     """The lab, with the pair to be tried on a picture, and its first words as prompts."""
 
@@ -78,7 +81,24 @@ def pair_page(services: Services, name: str, neuron: int, head: int) -> PairPage
         curve=charts.curve_chart(pair.cosine_by_words),
         steps=_steps(services, detail, neuron, head),
         try_url=services.urls.lab(name, prompts=wanted or None, pairs=f"{neuron}.{head}"),
+        compare_urls=_compare_urls(services, pair),
     )
+
+
+def _compare_urls(services: Services, pair: schemas.Pair) -> dict[str, str]:
+    here = (pair.neuron, pair.head)
+    lists: dict[str, Sequence[schemas.PairSummary]] = {
+        "siblings": pair.siblings,
+        "nearest": pair.nearest,
+        "coactive": pair.coactive,
+    }
+    return {
+        name: services.urls.compare(
+            pair.model,
+            [here, *((n.neuron, n.head) for n in others[: schemas.MAX_COMPARED - 1])],
+        )
+        for name, others in lists.items()
+    }
 
 
 def _steps(services: Services, detail: schemas.ModelDetail, neuron: int, head: int) -> list[Step]:

@@ -17,6 +17,7 @@ from backend.server import schemas
 from backend.server.collected import collection as collection_of
 from backend.server.collected import read_file, wanted_list
 from backend.server.pages.collection import collection_page
+from backend.server.pages.compare import compare_page
 from backend.server.pages.docs import docs_page
 from backend.server.pages.finder import finder_page
 from backend.server.pages.head import head_page
@@ -126,6 +127,13 @@ def pair(request: Request, services: Served, model: str, neuron: int, head: int)
 def splits(request: Request, services: Served, model: str, offset: int = 0) -> Response:
     """The pairs that part most strongly from their neuron."""
     return render(request, splits_page(services, model, offset))
+
+
+@router.get("/{model}/compare")
+def compare(request: Request, services: Served, model: str, pairs: str = "") -> Response:
+    """Two to four pairs on the same images; what cannot be compared is explained on the page."""
+    page, status = compare_page(services, model, pairs)
+    return render(request, page, status)
 
 
 @router.get("/{model}/heads/{head}")

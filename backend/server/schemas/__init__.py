@@ -37,6 +37,15 @@ from backend.server.schemas.collections import CollectedPair as CollectedPair
 from backend.server.schemas.collections import Collection as Collection
 from backend.server.schemas.collections import CollectionEntry as CollectionEntry
 from backend.server.schemas.collections import CollectionFile as CollectionFile
+from backend.server.schemas.comparison import MAX_BATCH as MAX_BATCH
+from backend.server.schemas.comparison import MAX_COMPARED as MAX_COMPARED
+from backend.server.schemas.comparison import BatchPair as BatchPair
+from backend.server.schemas.comparison import ComparedImage as ComparedImage
+from backend.server.schemas.comparison import ComparedValue as ComparedValue
+from backend.server.schemas.comparison import ComparedWord as ComparedWord
+from backend.server.schemas.comparison import PairBatch as PairBatch
+from backend.server.schemas.comparison import PairBatchRequest as PairBatchRequest
+from backend.server.schemas.comparison import PairPlace as PairPlace
 from backend.server.schemas.finder import FinderQuery as FinderQuery
 from backend.server.schemas.finder import FoundPair as FoundPair
 from backend.server.schemas.finder import FoundPairs as FoundPairs

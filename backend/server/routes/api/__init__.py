@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from backend.server.routes.api.ablations import ablations
 from backend.server.routes.api.attributions import attributions
 from backend.server.routes.api.collected import collected
+from backend.server.routes.api.comparison import comparison
 from backend.server.routes.api.finder import finder
 from backend.server.routes.api.images import images
 from backend.server.routes.api.maps import maps
@@ -24,6 +25,7 @@ PARTS = (
     search,
     stored,
     units,
+    comparison,
     images,
     segmentations,
     attributions,
