@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,10 @@ import typer
 import yaml
 from PIL import Image
 
+from backend.server.app import create_app
+from backend.server.settings import Settings
 from precompute.application import app
+from tests.server.conftest import serving
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -31,15 +35,23 @@ def test_every_command_in_the_readme_exists() -> None:
     assert set(commands()) <= named, "a command is missing from the README"
 
 
+@pytest.fixture(scope="module")
+def server(demo_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a server of the demo's stored pages."""
+    data = tmp_path_factory.mktemp("data")
+    with serving(create_app(Settings(stores=(demo_store,), data=data, live=False))) as address:
+        yield address
+
+
 @pytest.mark.parametrize("example", re.findall(r"```python\n(.*?)```", README, re.DOTALL))
 def test_the_readmes_python_examples_run(
-    example: str, demo_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    example: str, demo_store: Path, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Image.effect_noise((120, 90), 60).convert("RGB").save(tmp_path / "photo.jpg")
     (tmp_path / "stores").mkdir()
     (tmp_path / "stores" / "demo").symlink_to(demo_store)
     monkeypatch.chdir(tmp_path)
-    exec(compile(example, "README.md", "exec"), {})
+    exec(compile(example.replace("http://127.0.0.1:8000", server), "README.md", "exec"), {})
 
 
 def test_links_to_files_in_the_readme_exist() -> None:
