@@ -13,8 +13,10 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from backend.server import assets, errors, uploads
 from backend.server.live import engine_for
+from backend.server.metrics import Metrics, Timed
 from backend.server.middleware import Front
 from backend.server.queries import check_name
+from backend.server.rate_limits import RateLimit
 from backend.server.routes import api, health, pages
 from backend.server.services import Services, make_services
 from backend.server.settings import Settings
@@ -45,6 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
     Raises :class:`~backend.store.StoreError` when a store cannot be opened or two share a name.
     """
     stores = _open_stores(settings)
+    metrics, rate = Metrics(), settings.rate()
     app = FastAPI(
         title="PairScope",
         version=API_VERSION,
@@ -55,15 +58,18 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,  # the redirect would be absolute, made from the Host header
         lifespan=lambda app: _lifespan(app, settings, stores),
         middleware=[
+            Middleware(Timed, metrics=metrics),
             Middleware(
                 Front,
                 prefix=Urls(settings.public_url).prefix,
                 hosts=settings.hosts(),
                 max_upload_bytes=settings.max_upload_bytes,
+                limit=None if rate is None else RateLimit(rate),
             ),
             Middleware(GZipMiddleware, minimum_size=GZIP_BYTES, compresslevel=GZIP_LEVEL),
         ],
     )
+    app.state.metrics = metrics
     errors.install(app)
     app.include_router(health.router)
     app.include_router(api.router)
@@ -75,11 +81,12 @@ def create_app(settings: Settings) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI, settings: Settings, stores: list[Store]) -> AsyncIterator[None]:
     uploads.forbid_bombs()
-    engine = engine_for(stores, settings)
+    engine = engine_for(stores, settings, app.state.metrics)
     services = make_services(settings, stores, engine, app.openapi)
     services.shares.open()
     services.kept.open()
     app.state.services = services
+    app.state.metrics.watch(services)
     engine.start()
     prepare = asyncio.create_task(asyncio.to_thread(_prepare, services))
     purge = asyncio.create_task(_purge_forever(services))

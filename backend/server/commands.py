@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from pydantic import ValidationError
 
 from backend.server.app import create_app
+from backend.server.metrics import Metrics
 from backend.server.routes.health import what_is_missing
 from backend.server.services import Services
 from backend.server.settings import Settings
@@ -42,6 +43,21 @@ def serve(
     allow_host: Annotated[
         list[str] | None, typer.Option(help="Further host name to answer to; '*' for all.")
     ] = None,
+    rate_limit: Annotated[
+        str | None,
+        typer.Option(
+            help="What one client may ask for, like 60/minute, or off; by default 60/minute, and "
+            "off on loopback. Counted in each process by itself."
+        ),
+    ] = None,
+    trust_proxy: Annotated[
+        list[str] | None,
+        typer.Option(help="Address of a proxy that tells who the client is; may be repeated."),
+    ] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(help="Port of Prometheus metrics; none by default.")
+    ] = None,
+    metrics_host: Annotated[str, typer.Option(help="Address of the metrics.")] = "127.0.0.1",
     live: Annotated[
         bool, typer.Option(help="Load the models; without, stored pages and word search alone.")
     ] = True,
@@ -57,6 +73,10 @@ def serve(
         checkpoint=checkpoint,
         public_url=public_url,
         allowed_hosts=tuple(allow_host or ()),
+        rate_limit=rate_limit,
+        trusted_proxies=tuple(trust_proxy or ()),
+        metrics_host=metrics_host,
+        metrics_port=metrics_port,
         live=live,
     )
     _check_weights(settings)
@@ -71,9 +91,11 @@ def serve(
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
         timeout_graceful_shutdown=int(settings.drain.total_seconds()),
     )
+    _serve_metrics(app, settings)
     server = Server(config, app, _address(settings, listening))
     server.run(sockets=[listening])
     if server.useless_checkpoint:
@@ -173,6 +195,18 @@ def _listen(host: str, port: int) -> socket.socket:
         fail(f"cannot listen on {host}:{port}: {exc.strerror}; choose another with --port")
     listening.set_inheritable(True)
     return listening
+
+
+def _serve_metrics(app: FastAPI, settings: Settings) -> None:
+    if settings.metrics_port is None:
+        return
+    host, port = settings.metrics_host, settings.metrics_port
+    metrics: Metrics = app.state.metrics
+    try:
+        listening, _ = metrics.serve(host, port)
+    except OSError as exc:
+        _fail(f"cannot listen on {host}:{port}: {exc.strerror}; choose another --metrics-port")
+    typer.echo(f"Metrics are at http://{host}:{listening.server_port}/metrics")
 
 
 def _address(settings: Settings, listening: socket.socket) -> str:

@@ -89,7 +89,7 @@ class Lab:
         self._engine = engine
         self._live = live
         self._images = images
-        self._encoded = encoded
+        self.encoded = encoded
         self._in_work = 0
 
     @asynccontextmanager
@@ -143,7 +143,7 @@ class Lab:
             most=self._settings.max_work,
         )
         clock = Clock()
-        encoded = self._encoded.find(image.id, view)
+        encoded = self.encoded.find(image.id, view)
         if encoded is not None:
             work = partial(self._answer, opened, image, view, question, encoded)
             result, seen = await self._engine.run(opened.model_key, work, clock)
@@ -203,7 +203,7 @@ class Lab:
         try:
             return question(at_hand), seen
         finally:
-            self._encoded.keep(image.id, view, encoded)
+            self.encoded.keep(image.id, view, encoded)
 
 
 def _look(at_hand: AtHand) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from backend.server.engine import Engine, LiveStatus, LoadError
+from backend.server.engine import Engine, LiveStatus, LoadError, Watcher
 from backend.server.settings import Settings
 from backend.store import Store
 
@@ -34,7 +34,9 @@ SHOWN_DIGITS = 12
 """Digits of a fingerprint that a sentence shows."""
 
 
-def engine_for(stores: list[Store], settings: Settings) -> Engine[ClipResNet]:
+def engine_for(
+    stores: list[Store], settings: Settings, watcher: Watcher | None = None
+) -> Engine[ClipResNet]:
     """An engine that will load the models of ``stores``; stores of the same weights share one.
 
     A checkpoint holds one model.  With stores of several, those that it does not fit load the
@@ -51,6 +53,7 @@ def engine_for(stores: list[Store], settings: Settings) -> Engine[ClipResNet]:
         loaders,
         queue_bound=settings.queue_bound,
         deadline=settings.deadline.total_seconds(),
+        watcher=watcher,
     )
 
 

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.server.errors import ApiError, error_response
+from backend.server.rate_limits import RateLimit
 from backend.server.urls import API
 
 log = logging.getLogger(__name__)
@@ -62,13 +63,15 @@ class Front:
 
     ``prefix`` is the path that the server is mounted under (it works whether or not a proxy strips
     it), ``hosts`` the names it answers to (``*`` and ``*.example.org`` allowed),
-    ``max_upload_bytes`` the largest multipart body.
+    ``max_upload_bytes`` the largest multipart body, ``limit`` how often a client may ask for
+    something that is made or changed; ``None`` for no limit.
     """
 
     app: ASGIApp
     prefix: str
     hosts: Sequence[str]
     max_upload_bytes: int
+    limit: RateLimit | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -110,6 +113,8 @@ class Front:
         safe = request.scope["method"] in {"GET", "HEAD", "OPTIONS"}
         if not safe and request.headers.get("sec-fetch-site") == "cross-site":
             raise ApiError(403, "cross_site", "Other sites may not change anything here.")
+        if not safe and self.limit is not None:
+            self.limit.count(request.client.host if request.client else "")
         declared = request.headers.get("content-length", "0")
         limit = self._body_limit(request.headers)
         if declared.isdecimal() and int(declared[:20]) > limit:

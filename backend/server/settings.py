@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from backend.server.rate_limits import OFF, check_rate
+
 MAX_UPLOAD_BYTES = 20 * 1024 * 1024
 """Largest request body: uploads above 1 MB are spooled to disk, so this bounds disk and time."""
 
@@ -51,6 +53,13 @@ PURGE_INTERVAL = timedelta(minutes=10)
 """Between two sweeps of expired uploads; each lists one folder."""
 
 
+RATE = "60/minute"
+"""What one client may upload, share or ask about a picture, where others than this machine can."""
+
+
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+
 def _public_url(value: str | None) -> str | None:
     if value is None:
         return None
@@ -62,6 +71,10 @@ def _public_url(value: str | None) -> str | None:
     return value.rstrip("/")
 
 
+def _rate(value: str | None) -> str | None:
+    return None if value is None else check_rate(value)
+
+
 class Settings(BaseModel):
     """Settings of one server process.
 
@@ -70,6 +83,9 @@ class Settings(BaseModel):
     named by the stores' tags; ``public_url`` is the address under which visitors reach the server,
     whose path becomes the prefix of every address; ``allowed_hosts`` are further Host names to
     answer to (``*`` for all); ``live`` false serves stored data alone and expects no weights.
+    ``rate_limit`` is what one client may ask for, like ``60/minute``, or ``off``; clients are told
+    apart by their address, which those of ``trusted_proxies`` pass on.  Metrics are served at
+    ``metrics_host`` and ``metrics_port``, if one is given.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -96,6 +112,16 @@ class Settings(BaseModel):
     deadline: timedelta = DEADLINE
     drain: timedelta = DRAIN
     purge_interval: timedelta = PURGE_INTERVAL
+    rate_limit: Annotated[str | None, AfterValidator(_rate)] = None
+    trusted_proxies: tuple[str, ...] = ()
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = Field(default=None, ge=0, le=65535)
+
+    def rate(self) -> str | None:
+        """How often one client may ask; by default there is no limit on loopback."""
+        if self.rate_limit is None:
+            return None if self.host in LOOPBACK else RATE
+        return None if self.rate_limit == OFF else self.rate_limit
 
     def hosts(self) -> list[str]:
         """Host names that the server answers to: loopback, its own address, the public one."""

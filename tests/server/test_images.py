@@ -286,3 +286,52 @@ def test_shares_of_an_older_server_are_taken_over(start: Start, tmp_path: Path) 
             assert client.get(f"/api/v1/shares/{'a' * 22}").json()["title"] == "kept"
             assert client.get(f"/api/v1/shares/{'b' * 22}").status_code == 404
             assert client.post("/api/v1/shares", json={"view": "/demo"}).status_code == 200
+
+
+def _odd_pictures() -> dict[str, bytes]:
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    frames = [Image.new("RGB", (20, 10), colour) for colour in ("blue", "yellow")]
+    animated, deep = io.BytesIO(), io.BytesIO()
+    frames[0].save(animated, "GIF", save_all=True, append_images=frames[1:], duration=100)
+    ramp = np.linspace(0, 65535, 64).astype(np.uint16)[None].repeat(32, 0)
+    Image.fromarray(ramp).save(deep, "PNG")
+    return {
+        "grayscale": picture(mode="L"),
+        "one bit": picture(mode="1"),
+        "16 bit": deep.getvalue(),
+        "CMYK": picture(format="JPEG", mode="CMYK"),
+        "palette": picture(mode="P"),
+        "transparent": picture(mode="RGBA"),
+        "animated": animated.getvalue(),
+        "turned": picture(90, 40, "JPEG", exif=turned),
+        "one pixel": picture(1, 1),
+        "elongated": picture(400, 40),
+        "too elongated": picture(10_000, 10),
+        "a wall": picture(10, 10_000),
+        "cut": picture()[:100],
+        "text": b"hello",
+        "nothing": b"",
+    }
+
+
+REFUSED = {"too elongated", "a wall", "cut", "text", "nothing"}
+
+
+@pytest.mark.parametrize("kind", _odd_pictures())
+def test_odd_pictures_are_taken_or_refused_in_one_sentence(client: TestClient, kind: str) -> None:
+    image = _odd_pictures()[kind]
+    for path, fields in (
+        ("images", {}),
+        ("segmentations", {"prompts": "cat", "method": ["pairs", "maskclip"]}),
+        ("attributions", {"text": "cat", "cell": "0,0"}),
+        ("ablations", {"prompts": "cat", "off": "3.4"}),
+    ):
+        sent = client.post(f"/api/v1/models/demo/{path}", files={"image": image}, data=fields)
+        if kind in REFUSED:
+            assert sent.status_code == 422
+            message = sent.json()["error"]["message"]
+            assert message.endswith(".")
+            assert message.count(". ") == 0
+        else:
+            assert sent.status_code == 200, (path, sent.text)

@@ -34,7 +34,7 @@ _asked = Body(schemas.AblationRequest)
     "/models/{model}/ablations",
     summary="Switch pairs, neurons or heads off and see scores, ranking and mask change",
     response_model=schemas.Ablation,
-    responses=errors(400, 404, 413, 422, 503, 507),
+    responses=errors(400, 404, 413, 422, 429, 503, 507),
     openapi_extra=_asked.openapi(),
 )
 async def post_ablation(request: Request, services: Served, model: Model) -> Response:

@@ -41,6 +41,7 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
         404: "No such thing here; the text gives the allowed range",
         413: "The request is larger than the server accepts",
         422: "The request cannot be used; the text says why",
+        429: "Too many requests from this address; Retry-After says when to ask again",
         503: "The model cannot answer now; Retry-After says when to ask again",
         507: "The server's room for uploads or shares is full",
     }

@@ -32,7 +32,7 @@ _asked = Body(schemas.AttributionRequest)
     "/models/{model}/attributions",
     summary="Explain the score of a picture and a text, or the class of a cell, by pairs",
     response_model=schemas.Attribution,
-    responses=errors(400, 404, 413, 422, 503, 507),
+    responses=errors(400, 404, 413, 422, 429, 503, 507),
     openapi_extra=_asked.openapi(),
 )
 async def post_attribution(request: Request, services: Served, model: Model) -> Response:

@@ -32,7 +32,7 @@ _new = Body(schemas.ImageRequest)
     "/models/{model}/images",
     summary="Upload a picture, to be asked about by its id",
     response_model=schemas.ImageCreated,
-    responses=errors(400, 404, 413, 422, 503, 507),
+    responses=errors(400, 404, 413, 422, 429, 503, 507),
     openapi_extra=_new.openapi(),
 )
 async def post_image(request: Request, services: Served, model: Model) -> Response:
@@ -68,7 +68,7 @@ def get_uploaded_image(services: Served, model: Model, image: Image) -> Response
     description=DELETING,
     status_code=204,
     response_class=Response,
-    responses=errors(400, 401, 403, 404, 422),
+    responses=errors(400, 401, 403, 404, 422, 429),
 )
 def delete_image(services: Served, model: Model, image: Image, token: Token) -> Response:
     services.images.delete(model, image, token)

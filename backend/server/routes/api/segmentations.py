@@ -37,7 +37,7 @@ _asked = Body(schemas.SegmentationRequest)
     "/models/{model}/segmentations",
     summary="Segment a picture by words",
     response_model=schemas.Segmentation,
-    responses=errors(400, 404, 413, 422, 503, 507),
+    responses=errors(400, 404, 413, 422, 429, 503, 507),
     openapi_extra=_asked.openapi(),
 )
 async def post_segmentation(request: Request, services: Served, model: Model) -> Response:

@@ -25,7 +25,7 @@ shared = APIRouter(tags=["shares"])
     "/shares",
     summary="Publish a view of this server, or a picture with what was made of it",
     response_model=schemas.ShareCreated,
-    responses=errors(400, 404, 413, 422, 507),
+    responses=errors(400, 404, 413, 422, 429, 507),
 )
 def post_share(
     services: Served,
@@ -55,7 +55,7 @@ def get_share(services: Served, share: Share) -> Response:
     description=DELETING,
     status_code=204,
     response_class=Response,
-    responses=errors(400, 401, 403, 404, 422),
+    responses=errors(400, 401, 403, 404, 422, 429),
 )
 def delete_share(
     services: Served,
