@@ -205,7 +205,7 @@ def _serve_metrics(app: FastAPI, settings: Settings) -> None:
     try:
         listening, _ = metrics.serve(host, port)
     except OSError as exc:
-        _fail(f"cannot listen on {host}:{port}: {exc.strerror}; choose another --metrics-port")
+        fail(f"cannot listen on {host}:{port}: {exc.strerror}; choose another --metrics-port")
     typer.echo(f"Metrics are at http://{host}:{listening.server_port}/metrics")
 
 
