@@ -224,7 +224,7 @@ class _Parts:
             neuron=neuron,
             head=head,
             value=value,
-            percentile=_percentile(self._opened, neuron, head, sign * value),
+            percentile=value_percentile(self._opened, neuron, head, sign * value),
             position=value - float(cells.sum()),
             cells=rounded(cells.numpy(), CELL_DIGITS),
             scale=float(cells.abs().max()),
@@ -262,7 +262,7 @@ def _region(size: tuple[int, int], resize_mode: str) -> schemas.Region:
     return schemas.Region(left=(1 - width) / 2, top=(1 - height) / 2, width=width, height=height)
 
 
-def _percentile(opened: OpenStore, neuron: int, head: int, coefficient: float) -> float | None:
+def value_percentile(opened: OpenStore, neuron: int, head: int, coefficient: float) -> float | None:
     """Share of the data set's images with a lower oriented value, in percent, by the histogram."""
     statistics = opened.store.statistics
     counts = np.array(statistics["histogram"][head, neuron], np.float64)

@@ -128,6 +128,15 @@ class OpenStore:
         return PairTable(self.store)
 
     @cached_property
+    def spread(self) -> tuple[Float[Tensor, "head neuron"], Float[Tensor, "head neuron"]]:
+        """Mean and standard deviation of every pair's coefficient over the data set."""
+        statistics = self.store.statistics
+        mean = torch.from_numpy(np.array(statistics["mean"], np.float32))
+        count = max(int(statistics["count"].item()), 1)
+        deviation = np.sqrt(np.array(statistics["m2"], np.float64) / count)
+        return mean, torch.from_numpy(deviation.astype(np.float32))
+
+    @cached_property
     def vocabulary(self) -> Vocabulary:
         """The words, to be searched as people type them."""
         return Vocabulary(self.store.vocabulary)

@@ -70,6 +70,19 @@ class PairTable:
             chosen &= values <= most
         return chosen
 
+    def chosen(
+        self, *, neuron: int | None, head: int | None, percentile_min: float | None
+    ) -> Bool[np.ndarray, " pair"] | None:
+        """Which pairs fulfil the conditions of a search; ``None`` where none is set."""
+        masks = []
+        if neuron is not None:
+            masks.append(self.column("neuron") == neuron)
+        if head is not None:
+            masks.append(self.column("head") == head)
+        if percentile_min is not None:
+            masks.append(self.between("percentile", percentile_min, None))
+        return np.logical_and.reduce(masks) if masks else None
+
     def explained_by(self, words: Iterable[int]) -> Bool[np.ndarray, " pair"]:
         """Which pairs have one of these words among the first of their explanation."""
         chosen = np.zeros(len(self), bool)

@@ -52,7 +52,9 @@ def search_pairs(
     """
     given = check_text("query", "A query", asked.q, schemas.MAX_QUERY_CHARACTERS)
     text, exact = _unquoted(given)
-    chosen = _chosen(opened, asked)
+    chosen = opened.pair_table.chosen(
+        neuron=asked.neuron, head=asked.head, percentile_min=asked.percentile_min
+    )
     by_words = None
     if asked.by != "meaning":
         by_words = _by_words(opened, urls, asked, _parts(opened, text, exact), chosen)
@@ -124,19 +126,6 @@ def _unquoted(text: str) -> tuple[str, bool]:
     quoted = _QUOTED.fullmatch(text)
     inner = " ".join((quoted[1] or quoted[2]).split()) if quoted else ""
     return (inner, True) if inner else (text, False)
-
-
-def _chosen(opened: OpenStore, asked: schemas.SearchQuery) -> Bool[np.ndarray, " pair"] | None:
-    """Which pairs are searched; ``None`` for all."""
-    table = opened.pair_table
-    masks = []
-    if asked.neuron is not None:
-        masks.append(table.column("neuron") == asked.neuron)
-    if asked.head is not None:
-        masks.append(table.column("head") == asked.head)
-    if asked.percentile_min is not None:
-        masks.append(table.between("percentile", asked.percentile_min, None))
-    return np.logical_and.reduce(masks) if masks else None
 
 
 def _by_meaning(

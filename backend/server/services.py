@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from backend.server.ablations import Ablations
 from backend.server.attributions import Attributions
+from backend.server.driven import DrivenPairs
 from backend.server.encoded import EncodedImages
 from backend.server.engine import Engine
 from backend.server.images import Images
@@ -38,6 +39,7 @@ class Services:
     kept: KeptUploads
     images: Images
     lab: Lab
+    driven: DrivenPairs
     segmentations: Segmentations
     attributions: Attributions
     ablations: Ablations
@@ -67,6 +69,7 @@ def make_services(
     encoded = EncodedImages(settings.max_encoded_bytes)
     images = Images(settings, urls, catalog, kept, encoded)
     lab = Lab(settings, engine, live, images, encoded)
+    driven = DrivenPairs(urls, catalog, images, lab)
     segmentations = Segmentations(urls, catalog, images, lab, kept)
     attributions = Attributions(urls, catalog, images, lab, kept, segmentations)
     ablations = Ablations(urls, catalog, images, lab, kept, segmentations)
@@ -86,6 +89,7 @@ def make_services(
         kept=kept,
         images=images,
         lab=lab,
+        driven=driven,
         segmentations=segmentations,
         attributions=attributions,
         ablations=ablations,

@@ -22,6 +22,9 @@ from backend.server.urls import Urls
 SHOWN = ("image", "segmentation", "attribution", "ablation")
 """What of a picture a share may show, as the wire and the lab's addresses name it."""
 
+PICTURE_PAGES = ("/lab", "/search/picture")
+"""Ends of the addresses of pages whose parameters name uploads."""
+
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 
 ModelOf = Callable[[str], str | None]
@@ -204,9 +207,9 @@ def _named(request: schemas.ShareRequest) -> dict[str, str]:
 
 
 def _named_in(view: str) -> dict[str, str]:
-    """The same of what a lab page shows: sharing the page must keep it, too."""
+    """The same of what a page about a picture shows: sharing the page must keep it, too."""
     parts = urlsplit(view)
-    if not parts.path.endswith("/lab"):
+    if not parts.path.endswith(PICTURE_PAGES):
         return {}
     query = parse_qs(parts.query)
     return {name: query[name][0] for name in SHOWN if name in query}

@@ -62,6 +62,9 @@ class Urls:
     def search(self, model: str, q: str | None = None, **query: object) -> str:
         return self._page(model, "search", q=q, **query)
 
+    def picture_search(self, model: str, query: Mapping[str, object] | None = None) -> str:
+        return self._page(model, "search", "picture", **(query or {}))
+
     def pair(self, model: str, neuron: int, head: int) -> str:
         return self._page(model, "pairs", neuron, head)
 
@@ -115,6 +118,10 @@ class Urls:
 
     def api_search(self, model: str, q: str | None = None, **query: object) -> str:
         return self._api("models", model, "search", q=q, **query)
+
+    def api_driven(self, model: str, image: str, query: Mapping[str, object] | None = None) -> str:
+        """The pairs that an uploaded picture drives."""
+        return self._api("models", model, "images", image, "pairs", **(query or {}))
 
     def api_suggestions(self, model: str) -> str:
         return self._api("models", model, "suggestions")

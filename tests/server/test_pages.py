@@ -30,6 +30,7 @@ from backend.server.pages.lab import LabPage
 from backend.server.pages.model import ModelPage
 from backend.server.pages.neuron import NeuronPage
 from backend.server.pages.pair import PairPage
+from backend.server.pages.picture_search import PictureSearchPage
 from backend.server.pages.provenance import ProvenancePage
 from backend.server.pages.search import SearchPage
 from backend.server.pages.shared import SharedLinkPage, SharedSegmentationPage
@@ -44,6 +45,7 @@ PAGES = [
     "/demo",
     "/demo/search",
     "/demo/search?q=cat",
+    "/demo/search/picture",
     "/demo/search?q=cta&head=3&rank=weighted&percentile_min=20",
     "/demo/pairs",
     "/demo/pairs?words=cat&cosine_min=0.2&sort=cosine&offset=25",
@@ -61,6 +63,7 @@ VIEWS = [
     HomePage,
     ModelPage,
     SearchPage,
+    PictureSearchPage,
     FinderPage,
     PairPage,
     ProvenancePage,
@@ -149,7 +152,10 @@ def test_ids_are_unique_and_anchors_lead_somewhere(client: TestClient, url: str)
         assert anchor in ids
 
 
-@pytest.mark.parametrize("url", [url for url in PAGES if url not in {"/demo/lab", "/demo/search"}])
+@pytest.mark.parametrize(
+    "url",
+    [url for url in PAGES if url not in {"/demo/lab", "/demo/search", "/demo/search/picture"}],
+)
 def test_the_json_twin_is_linked_and_answers(client: TestClient, url: str) -> None:
     match = re.search(
         r'<link rel="alternate" type="application/json" href="([^"]+)">', page(client, url)

@@ -28,6 +28,7 @@ from backend.server.pages.lab import lab_page
 from backend.server.pages.model import AtlasQuery, model_page
 from backend.server.pages.neuron import neuron_page
 from backend.server.pages.pair import pair_page
+from backend.server.pages.picture_search import PictureQuery, picture_search_page
 from backend.server.pages.provenance import provenance_page
 from backend.server.pages.query import Query
 from backend.server.pages.search import SearchPageQuery, search_page
@@ -82,6 +83,12 @@ ADDRESSES = (
         lambda services, at, query: search_page(
             services, at["model"], _asked_of(SearchPageQuery, query)
         )[0],
+    ),
+    Address(
+        "/{model}/search/picture",
+        lambda services, at, query: picture_search_page(
+            services, at["model"], _asked_of(PictureQuery, query)
+        ),
     ),
     Address(
         "/{model}/pairs",

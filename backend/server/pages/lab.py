@@ -97,7 +97,7 @@ def lab_page(services: Services, name: str, query: Query) -> LabPage:
         asked=_asked(result, query),
         trial=_trial(services, name, query.texts("pairs")),
         state=state,
-        samples=_samples(detail),
+        samples=samples_of(detail),
         example_words=detail.example_words,
         upload_limit=f"{services.settings.max_upload_bytes / 2**20:.3g} MB",
         max_prompts=schemas.MAX_PROMPTS,
@@ -161,7 +161,7 @@ def _trial(services: Services, name: str, texts: list[str]) -> list[schemas.Pair
     return list(pairs.values())
 
 
-def _samples(detail: schemas.ModelDetail) -> list[schemas.Thumbnail]:
+def samples_of(detail: schemas.ModelDetail) -> list[schemas.Thumbnail]:
     """Pictures to begin with: the top image of each featured pair, each once."""
     by_image = {
         pair.thumbnails[0].image: pair.thumbnails[0]

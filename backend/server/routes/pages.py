@@ -16,6 +16,7 @@ from fastapi.responses import RedirectResponse
 from backend.server import schemas
 from backend.server.collected import collection as collection_of
 from backend.server.collected import read_file, wanted_list
+from backend.server.images import Given
 from backend.server.pages.collection import collection_page
 from backend.server.pages.compare import compare_page
 from backend.server.pages.docs import docs_page
@@ -26,6 +27,7 @@ from backend.server.pages.lab import lab_page
 from backend.server.pages.model import AtlasQuery, model_page
 from backend.server.pages.neuron import neuron_page
 from backend.server.pages.pair import pair_page
+from backend.server.pages.picture_search import PictureQuery, picture_search_page
 from backend.server.pages.provenance import provenance_page
 from backend.server.pages.query import Query as PageQuery
 from backend.server.pages.search import SearchPageQuery, search_page
@@ -115,6 +117,26 @@ def random(services: Served, model: str) -> Response:
         status_code=303,
         headers={"Cache-Control": "no-store"},
     )
+
+
+@router.get("/{model}/search/picture")
+def picture_search(
+    request: Request, services: Served, model: str, asked: Annotated[PictureQuery, Query()]
+) -> Response:
+    """The pairs that a picture drives."""
+    return render(request, picture_search_page(services, model, asked))
+
+
+@router.post("/{model}/search/picture")
+async def take_picture(services: Served, model: str, image: Annotated[bytes, File()]) -> Response:
+    """The plain form: takes a picture, and leads to the page of its pairs.
+
+    With scripts the API is called instead.
+    """
+    opened = services.catalog.open_store(model)
+    taken = await services.lab.take(opened, Given(upload=image))
+    address = services.urls.picture_search(model, {"image": taken.id})
+    return RedirectResponse(address, status_code=303)
 
 
 @router.get("/{model}/pairs/{neuron}/{head}")

@@ -46,6 +46,9 @@ from backend.server.schemas.comparison import ComparedWord as ComparedWord
 from backend.server.schemas.comparison import PairBatch as PairBatch
 from backend.server.schemas.comparison import PairBatchRequest as PairBatchRequest
 from backend.server.schemas.comparison import PairPlace as PairPlace
+from backend.server.schemas.driven import DrivenPair as DrivenPair
+from backend.server.schemas.driven import DrivenPairs as DrivenPairs
+from backend.server.schemas.driven import DrivenQuery as DrivenQuery
 from backend.server.schemas.finder import FinderQuery as FinderQuery
 from backend.server.schemas.finder import FoundPair as FoundPair
 from backend.server.schemas.finder import FoundPairs as FoundPairs

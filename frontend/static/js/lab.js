@@ -15,7 +15,7 @@ import { Trial } from "./lab/trial.js";
 import { WhatIf } from "./lab/what_if.js";
 import { Why } from "./lab/why.js";
 import { Work } from "./lab/work.js";
-import { recall, remember } from "./memory.js";
+import { remember, rememberUpload, uploads } from "./memory.js";
 import { Picture } from "./picture.js";
 
 /** @typedef {import("./lab/wire.js").Segmentation} Segmentation */
@@ -505,24 +505,6 @@ function showResult(root, made) {
   const stage = new Stage(figure, classesOf(root, made?.classes));
   wireLegend(root, (place) => stage.isolate(place));
   return stage;
-}
-
-/** @returns {Record<string, string>} delete tokens of this browser's uploads */
-function uploads() {
-  const known = recall("uploads");
-  return known && typeof known === "object" ? /** @type {Record<string, string>} */ (known) : {};
-}
-
-/** Uploads whose tokens are remembered: most expire within a day. */
-const UPLOADS_REMEMBERED = 50;
-
-/**
- * @param {string} image
- * @param {string} token
- */
-function rememberUpload(image, token) {
-  const newest = Object.entries({ ...uploads(), [image]: token }).slice(-UPLOADS_REMEMBERED);
-  remember("uploads", Object.fromEntries(newest));
 }
 
 const root = document.querySelector("[data-lab]");

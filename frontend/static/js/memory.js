@@ -32,3 +32,22 @@ export function tokens() {
   const known = recall("tokens");
   return known && typeof known === "object" ? /** @type {Record<string, string>} */ (known) : {};
 }
+
+/** @returns {Record<string, string>} delete tokens of this browser's uploads */
+export function uploads() {
+  const known = recall("uploads");
+  return known && typeof known === "object" ? /** @type {Record<string, string>} */ (known) : {};
+}
+
+/** Uploads whose tokens are remembered: most expire within a day. */
+const UPLOADS_REMEMBERED = 50;
+
+/**
+ * Keep what deletes an upload.
+ * @param {string} image
+ * @param {string} token
+ */
+export function rememberUpload(image, token) {
+  const newest = Object.entries({ ...uploads(), [image]: token }).slice(-UPLOADS_REMEMBERED);
+  remember("uploads", Object.fromEntries(newest));
+}

@@ -8,6 +8,7 @@ from backend.server.routes.api.ablations import ablations
 from backend.server.routes.api.attributions import attributions
 from backend.server.routes.api.collected import collected
 from backend.server.routes.api.comparison import comparison
+from backend.server.routes.api.driven import driven
 from backend.server.routes.api.finder import finder
 from backend.server.routes.api.images import images
 from backend.server.routes.api.maps import maps
@@ -27,6 +28,7 @@ PARTS = (
     units,
     comparison,
     images,
+    driven,
     segmentations,
     attributions,
     ablations,
