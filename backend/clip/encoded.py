@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -42,7 +43,8 @@ class Packed:
 
     def unpack(self) -> Tensor:
         """Back in float32."""
-        return self.numbers.float() * self.scale if self.scale != 1.0 else self.numbers.float()
+        numbers = self.numbers.float()
+        return numbers if self.scale == 1.0 else numbers.mul_(self.scale)
 
     @property
     def nbytes(self) -> int:
@@ -81,32 +83,51 @@ class EncodedImage:
         size: (width, height) of the picture, in pixels.
         layout: how windows cover it.
         activations: the last block's output at the cells of every window, without positions.
-        attention: of the pooled query of every window over its tokens, the mean token first.
         whole: the picture in the model's own preprocessing; None where it was not asked for.
     """
 
     size: tuple[int, int]
     layout: Layout
     activations: Packed
-    attention: Float[Tensor, "window head token"]
     whole: WholePass | None
     _derived: dict[Hashable, tuple[Packed, ...]] = field(default_factory=dict, repr=False)
     _maps: OrderedDict[Hashable, Tensor] = field(default_factory=OrderedDict, repr=False)
+    _at_hand: dict[int, Tensor] | None = field(default=None, repr=False)
 
     @property
     def nbytes(self) -> int:
         """Bytes held now; a method that was not asked for before adds up to twice as many."""
         packed = [self.activations, *(part for parts in self._derived.values() for part in parts)]
-        plain = [self.attention, *self._maps.values()]
+        maps = sum(logits.nbytes for logits in self._maps.values())
         whole = self.whole.nbytes if self.whole else 0
-        return whole + sum(part.nbytes for part in packed) + sum(part.nbytes for part in plain)
+        return whole + maps + sum(part.nbytes for part in packed)
+
+    @contextmanager
+    def at_hand(self) -> Iterator[None]:
+        """Within it every array is unpacked once, and then held in single precision."""
+        self._at_hand = {}
+        try:
+            yield
+        finally:
+            self._at_hand = None
+
+    def cells(self) -> Float[Tensor, "window cell neuron"]:
+        """The activations in single precision; not to be written to."""
+        return self._unpacked(self.activations)
 
     def derived(self, key: Hashable, make: Callable[[], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
         """Arrays that depend on the picture alone, made once and kept as the activations are."""
         if key not in self._derived:
             precision = self.activations.numbers.dtype
             self._derived[key] = tuple(Packed.of(array, precision) for array in make())
-        return tuple(packed.unpack() for packed in self._derived[key])
+        return tuple(self._unpacked(packed) for packed in self._derived[key])
+
+    def _unpacked(self, packed: Packed) -> Tensor:
+        if self._at_hand is None:
+            return packed.unpack()
+        if id(packed) not in self._at_hand:
+            self._at_hand[id(packed)] = packed.unpack()
+        return self._at_hand[id(packed)]
 
     def known_map(self, key: Hashable) -> Tensor | None:
         """A logit map that was remembered."""

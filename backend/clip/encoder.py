@@ -15,7 +15,6 @@ from torch import Tensor
 from backend.clip.encoded import EncodedImage, Packed, WholePass
 from backend.clip.models import ClipResNet
 from backend.clip.windows import CELL, Layout, View, layout
-from backend.pairs.coefficients import pooled_attention
 
 WINDOWS_AT_ONCE = {"cpu": 4, "cuda": 32}
 """Windows in one pass of the backbone: more are no faster."""
@@ -107,7 +106,7 @@ def encoded_image(
     windows = len(prepared.layout.corners)
     whole = _whole_pass(model, features[windows]) if len(features) > windows else None
     own = torch.stack(list(features[:windows]))
-    return encoded_from_features(model, own, prepared.size, prepared.layout, whole, precision)
+    return encoded_from_features(own, prepared.size, prepared.layout, whole, precision)
 
 
 def inputs_at_once(model: ClipResNet) -> int:
@@ -159,7 +158,6 @@ def whole_pass(model: ClipResNet, image: Image.Image) -> WholePass:
 
 
 def encoded_from_features(
-    model: ClipResNet,
     features: Float[Tensor, "window neuron row column"],
     size: tuple[int, int],
     covered: Layout,
@@ -171,7 +169,6 @@ def encoded_from_features(
         size=size,
         layout=covered,
         activations=Packed.of(features.flatten(2).transpose(1, 2).contiguous(), precision),
-        attention=pooled_attention(model.tokens(features), model.query_key),
         whole=whole,
     )
 

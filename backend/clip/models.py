@@ -120,10 +120,10 @@ class ClipResNet:
         self, pixels: UInt8[Tensor, "image 3 row column"]
     ) -> Float[Tensor, "image 3 row column"]:
         """Pictures of the right size as the backbone takes them, on its device."""
-        scaled = pixels.to(self.device, torch.float32) / 255
+        scaled = pixels.to(self.device, torch.float32).div_(255)
         mean = torch.tensor(self.preprocessing.mean, device=scaled.device)[:, None, None]
         std = torch.tensor(self.preprocessing.std, device=scaled.device)[:, None, None]
-        return (scaled - mean) / std
+        return scaled.sub_(mean).div_(std)
 
     @torch.inference_mode()
     def feature_map(

@@ -8,6 +8,7 @@ from torch import Tensor
 from backend.clip.encoded import EncodedImage
 from backend.clip.models import ClipResNet
 from backend.clip.windows import CELL
+from backend.pairs.coefficients import pooled_attention
 from backend.pairs.segmentation import (
     HeadReading,
     Method,
@@ -23,7 +24,7 @@ from backend.pairs.sinks import sinks_on_grid
 
 def window_tokens(model: ClipResNet, encoded: EncodedImage) -> Float[Tensor, "window cell neuron"]:
     """Activations with positions, without the mean token."""
-    return encoded.activations.unpack() + model.grid_positions(*encoded.layout.window)[1:]
+    return encoded.cells() + model.grid_positions(*encoded.layout.window)[1:]
 
 
 def head_reading(
@@ -36,10 +37,12 @@ def head_reading(
         values = head_values(window_tokens(model, encoded), model.factors)
         if mode == "clean":
             return (clean_reading(values, model.factors).coordinates,)
+        features = encoded.cells().transpose(1, 2)
+        features = features.reshape(*features.shape[:2], rows, columns)
         side = model.image_size // CELL
         reading = official_reading(
             values,
-            encoded.attention,
+            pooled_attention(model.tokens(features), model.query_key),
             model.factors,
             sinks=sinks_on_grid(sinks, of=(side, side), rows=rows, columns=columns),
             rows=rows,

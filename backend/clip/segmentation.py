@@ -47,9 +47,9 @@ from backend.pairs.segmentation import (
 )
 from backend.pairs.similarity import centre, orientation_scale, pair_similarity
 
-NULL_WORDS = 128
-"""Random vocabulary words that a prompt must beat; each costs as much as a prompt, once a
-picture."""
+NULL_WORDS = 64
+"""Random vocabulary words that a prompt must beat, as many as in the evaluation; each costs as much
+as a prompt, once a picture."""
 
 FEWEST_CLASSES = 3
 """Texts whose mean says what classes share; that of one is itself, that of two splits them."""
@@ -180,17 +180,9 @@ class Segmenter:
             ValueError: no prompt, too many, or too few to be centred on their mean.
         """
         read = self._checked(prompts, settings, gain)
-        count = len(read.embeddings)
         texts = self._texts(read, behind, settings)
-        maps = self._maps(encoded, torch.cat([texts.classes, texts.behind]), settings, gain)
-        classes, background = maps[:count], None
-        if settings.background == "words":
-            null = self._null_maps(encoded, texts.mean, settings, gain)
-            background = null.quantile(settings.quantile, dim=0)
-        elif settings.background == "prompts":
-            background = maps[count:].amax(dim=0)
-        if background is not None:
-            classes = classes - background
+        with encoded.at_hand():
+            classes, background = self._judged(encoded, texts, settings, gain)
         width, height = encoded.size
         labels = label_pixels(classes, height=height, width=width, **settings.certainty)
         return SegmentationMaps(
@@ -199,6 +191,25 @@ class Segmenter:
             texts=read,
             background=None if background is None else background.cpu().numpy(),
         )
+
+    def _judged(
+        self,
+        encoded: EncodedImage,
+        texts: _CentredTexts,
+        settings: SegmentationSettings,
+        gain: Float[Tensor, "head neuron"] | None,
+    ) -> tuple[Float[Tensor, "text row column"], Float[Tensor, "row column"] | None]:
+        """Logits of the classes with the background's subtracted, and the background's."""
+        count = len(texts.classes)
+        maps = self._maps(encoded, torch.cat([texts.classes, texts.behind]), settings, gain)
+        if settings.background == "words":
+            null = self._null_maps(encoded, texts.mean, settings, gain)
+            background = null.quantile(settings.quantile, dim=0)
+        elif settings.background == "prompts":
+            background = maps[count:].amax(dim=0)
+        else:
+            return maps, None
+        return maps[:count] - background, background
 
     @torch.inference_mode()
     def decide(
@@ -240,7 +251,7 @@ class Segmenter:
             return written_parts(coefficients, 2.0, text[0], self.model.factors)
         activations = heatmaps = None
         if settings.method != "heads":
-            activations = encoded.activations.unpack()[windows, cells]
+            activations = encoded.cells()[windows, cells]
         if settings.method != "neurons":
             reading = head_reading(self.model, encoded, settings.mode, self._sinks)
             own = reading.of(windows, cells)
@@ -385,12 +396,12 @@ class Segmenter:
         if choice is None:
             return embedded_cells(self.model, encoded, settings.method) @ texts.T
         if settings.method == "neurons":
-            return neuron_logits(encoded.activations.unpack(), choice)
+            return neuron_logits(encoded.cells(), choice)
         reading = head_reading(self.model, encoded, settings.mode, self._sinks)
         heatmaps = head_heatmaps(reading, texts, self.model.factors)
         if settings.method == "heads":
             return head_logits(heatmaps, choice)
-        return pair_logits(encoded.activations.unpack(), heatmaps, choice)
+        return pair_logits(encoded.cells(), heatmaps, choice)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from backend.clip.encoder import EncodingSettings
 from backend.clip.options import SegmentationSettings
 from backend.clip.readings import embedded_cells
 from backend.clip.segmentation import Segmenter
+from backend.pairs.coefficients import pooled_attention
 from backend.pairs.segmentation import PAPER_SHARE
 
 WORDS = [f"word {number}" for number in range(60)]
@@ -73,7 +74,7 @@ def brute_force(
     heads, d_head = factors.n_heads, factors.d_head
     rows, columns = encoded.layout.window
     cells = rows * columns
-    activations = encoded.activations.unpack()[0]
+    activations = encoded.cells()[0]
     tokens = activations + model.grid_positions(rows, columns)[1:]
     words = model.embed_texts(WORDS)
     texts = F.normalize(model.embed_texts(PROMPTS) - words.mean(dim=0), dim=1)
@@ -100,7 +101,9 @@ def brute_force(
         dim=1,
     )
     if settings.mode == "official":
-        r = encoded.attention[0, :, 1:].T[..., None] * r
+        grid = activations.T.reshape(1, -1, rows, columns)
+        attention = pooled_attention(model.tokens(grid), model.query_key)
+        r = attention[0, :, 1:].T[..., None] * r
         r = r + pool.c_proj.bias / ((cells + 1) * heads)
         grid = r.reshape(rows, columns, heads, -1)
         corner = (grid[-1, -2] + grid[-2, -1] + grid[-2, -2]) / 3
@@ -178,7 +181,6 @@ def test_overlapping_windows_are_averaged(segmenter: Segmenter) -> None:
             activations=replace(
                 encoded.activations, numbers=encoded.activations.numbers[place : place + 1]
             ),
-            attention=encoded.attention[place : place + 1],
             whole=None,
         )
         total[:, top : top + 8, left : left + 8] += segmenter.answer(alone, PROMPTS, NONE).logits

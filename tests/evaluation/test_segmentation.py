@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 import torch
 
-from precompute.evaluation.segmentation import METHODS, Overlap
+from backend.pairs.segmentation import Method, Mode
+from precompute.evaluation.segmentation import READINGS, Overlap
 
 
-def test_every_method_is_measured() -> None:
-    assert METHODS == ("pairs", "heads", "neurons", "maskclip", "selfself")
+def test_every_method_is_measured_in_both_modes() -> None:
+    assert {settings.method for settings in READINGS.values()} == set(get_args(Method))
+    for method in ("pairs", "heads"):
+        own = {settings.mode for settings in READINGS.values() if settings.method == method}
+        assert own == set(get_args(Mode))
 
 
 def test_overlaps_are_summed_before_the_mean() -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from typer.testing import CliRunner, Result
 
-from backend.clip import ClipResNet, load_model
+from backend.clip import ClipResNet, ModelError, load_model
 from backend.clip.models import DEMO_FOLDER
 from backend.store import Store, open_store
 from backend.store.format import (
@@ -29,7 +29,6 @@ from backend.store.format import (
 from precompute.application import app
 from precompute.datasets import ImageSet, open_images
 from precompute.demo_world.scenes import scenes
-from precompute.errors import InputError
 from precompute.verification.derived import index_checks, neighbour_checks
 from precompute.verification.orientation import orientation_checks
 from precompute.verification.passes import Passes, factor_check, line_checks, sum_checks
@@ -158,7 +157,7 @@ def test_other_weights_are_refused(folder: Path, tmp_path: Path) -> None:
     weights = {name: value.contiguous() for name, value in CLIP(**config).state_dict().items()}
     save_file(weights, tmp_path / "other.safetensors")
     refused = verify(folder / "store", "--checkpoint", tmp_path / "other.safetensors")
-    assert isinstance(refused.exception, InputError)
+    assert isinstance(refused.exception, ModelError)
     assert "not those that the store was made with" in str(refused.exception)
 
 
