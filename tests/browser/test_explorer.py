@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
+
+from backend.server.pages.addresses import ADDRESSES
 
 OpenContext = Callable[..., BrowserContext]
 
@@ -22,10 +25,23 @@ PAGES = [
     "/demo/heads/2",
     "/demo/splits",
     "/demo/compare?pairs=3.1,7.4",
+    "/demo/collection",
+    "/demo/collection?pairs=3.1,7.4&title=Two&about=Some+text&note=first&note=second",
+    "/demo/provenance",
     "/demo/lab",
+    "/demo/lab?prompts=cat&prompts=dog",
     "/docs",
+    "/demo/pairs/3/1?version=01234567",
+    "/demo/pairs/3/1?embed=1",
+    "/demo?embed=1",
+    "/demo/collection?pairs=3.1&embed=1&theme=dark",
     "/demo/pairs/999999/0",
 ]
+
+
+def test_every_page_that_can_be_shared_is_among_those_that_are_looked_at() -> None:
+    for address in ADDRESSES:
+        assert any(address.match(urlsplit(page).path) is not None for page in PAGES), address.path
 
 
 def first_pair(page: Page) -> str:
@@ -180,6 +196,10 @@ def test_no_page_has_accessibility_violations(
         assert violations(axe, page) == [], address
     page.goto("/demo/pairs/3/1")
     page.get_by_role("button", name="Share").click()
+    page.get_by_text("Copy link, embed, citation or API call").click()
+    assert violations(axe, page) == []
+    page.goto("/demo/pairs/3/1")
+    page.keyboard.press("?")
     assert violations(axe, page) == []
 
 

@@ -84,6 +84,7 @@ COMPONENTS = (
     "_segmentation.html",
     "_units.html",
     "_pager.html",
+    "_math.html",
 )
 PROVIDED = {"urls", "asset", "visit", "snippets", "preview_url"}
 HOSTILE = "<script>alert(\"x\")</script> & 'quotes'"
@@ -460,6 +461,7 @@ def own_macros(tree: nodes.Template) -> set[str]:
         for each in tree.find_all(nodes.FromImport)
         for name in each.names
     }
+    imported |= {each.target for each in tree.find_all(nodes.Import)}
     return imported | {macro.name for macro in tree.find_all(nodes.Macro)}
 
 
