@@ -134,12 +134,12 @@ def _draws(images: int) -> tuple[Float[Tensor, "resample image"], Float[Tensor, 
     generator = torch.Generator().manual_seed(SEED)
     if images <= LOOKED_AT:
         chosen = torch.randint(images, (RESAMPLES, images), generator=generator)
-        draws = torch.zeros(RESAMPLES, images, dtype=torch.float64)
+        draws = torch.zeros(RESAMPLES, images, dtype=torch.float32)
         draws.scatter_add_(1, chosen, torch.ones_like(draws))
     else:
-        rates = torch.ones(RESAMPLES, LOOKED_AT, dtype=torch.float64)
+        rates = torch.ones(RESAMPLES, LOOKED_AT, dtype=torch.float32)
         draws = torch.poisson(rates, generator=generator)
-    return draws, torch.randn(RESAMPLES, generator=generator, dtype=torch.float64)
+    return draws, torch.randn(RESAMPLES, generator=generator, dtype=torch.float32)
 
 
 def _spread(

@@ -51,9 +51,7 @@ def beside_neuron(opened: OpenStore, urls: Urls, neuron: int, head: int) -> sche
     """A pair beside its neuron: how far it points elsewhere, and in which words."""
     store = opened.store
     pairs = neuron_pairs(opened, neuron)
-    own, whole = word_similarities(
-        opened, torch.stack([pairs.directions[head], pairs.mean_direction])
-    )
+    (own,) = word_similarities(opened, pairs.directions[head, None])
     share, cosine = float(pairs.share[head]), float(pairs.cosine[head])
     alike = finite(store.statistics["monosemanticity"][head, neuron]) or 0.0
     return schemas.BesideNeuron(
@@ -64,7 +62,7 @@ def beside_neuron(opened: OpenStore, urls: Urls, neuron: int, head: int) -> sche
             float(pairs.directions[head] @ _neuron_words(opened, neuron))
         ),
         shared_words=_shared(store, neuron, head),
-        distinct=distinct_words(opened, own, whole, wanted=WORDS_BESIDE_NEURON),
+        distinct=distinct_words(opened, own, pairs.mean_direction, wanted=WORDS_BESIDE_NEURON),
         url=urls.neuron(store.name, neuron),
     )
 
@@ -77,11 +75,11 @@ def _sample(store: Store, neuron: int, head: int) -> PairSample:
     def of(name: str) -> Tensor:
         return torch.from_numpy(np.array(statistics[name][at]))
 
-    counts, edges = of("histogram").long(), of("edges").double()
+    counts, edges = of("histogram").long(), of("edges").float()
     return PairSample(
-        high=of("top_values").double(),
+        high=of("top_values").float(),
         high_images=of("top_images").long(),
-        low=of("bottom_values").double(),
+        low=of("bottom_values").float(),
         low_images=of("bottom_images").long(),
         counts=counts if sign > 0 else counts.flip(0),
         edges=edges if sign > 0 else -edges.flip(0),

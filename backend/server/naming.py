@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from backend.pairs.similarity import centre
 from backend.server import schemas
 from backend.server.open_store import OpenStore
 
@@ -48,21 +49,23 @@ def nearest_words(
 def distinct_words(
     opened: OpenStore,
     own: Float[Tensor, " word"],
-    other: Float[Tensor, " word"],
+    other: Float[Tensor, " d_out"],
     *,
     wanted: int,
 ) -> list[schemas.DistinctWord]:
     """What a direction has that another has not: the largest similarity less that of the other.
 
-    Both are rows of :func:`word_similarities`.  Chosen among the CANDIDATES words nearest to the
-    first direction; a word must be nearer to it than to the other, and no two share a part.
+    ``own`` is a row of :func:`word_similarities`, ``other`` a unit direction.  Chosen among the
+    CANDIDATES words nearest to the first direction; a word must be nearer to it than to the other,
+    and no two share a part.
     """
     near = own.topk(min(CANDIDATES, len(own)))
-    gain = near.values - other[near.indices]
+    words = centre(opened.vocabulary_embeddings[near.indices], opened.text_mean)
+    gain = near.values - words @ other
     order = gain.argsort(descending=True, stable=True)
     order = order[(gain[order] > 0) & (near.values[order] > 0)]
-    words = [opened.store.vocabulary[place] for place in near.indices[order].tolist()]
-    chosen = order[_without_repeats(words)[:wanted]].tolist()
+    names = [opened.store.vocabulary[place] for place in near.indices[order].tolist()]
+    chosen = order[_without_repeats(names)[:wanted]].tolist()
     return [
         schemas.DistinctWord(
             word=opened.store.vocabulary[int(near.indices[place])],

@@ -151,9 +151,7 @@ def _named(
         NamedSplit(
             neuron=int(neurons[at]),
             head=int(heads[at]),
-            distinct=distinct_words(
-                opened, similar[at], similar[len(places) + at], wanted=WORDS_OF_SPLIT
-            ),
+            distinct=distinct_words(opened, similar[at], means[neurons[at]], wanted=WORDS_OF_SPLIT),
             of_neuron=nearest_words(opened, similar[len(places) + at], wanted=WORDS_OF_SPLIT),
         )
         for at in range(len(places))

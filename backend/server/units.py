@@ -143,14 +143,13 @@ def _subconcepts(
 ) -> list[schemas.Subconcept]:
     if not groups:
         return []
-    directions = [pairs.mean_direction, *(group.direction for group in groups)]
-    whole, *similar = word_similarities(opened, torch.stack(directions))
+    similar = word_similarities(opened, torch.stack([group.direction for group in groups]))
     return [
         schemas.Subconcept(
             heads=group.heads,
             share=min(group.share, 1.0),
             cosine=group.cosine,
-            distinct=distinct_words(opened, own, whole, wanted=WORDS_OF_SUBCONCEPT),
+            distinct=distinct_words(opened, own, pairs.mean_direction, wanted=WORDS_OF_SUBCONCEPT),
             nearest=nearest_words(opened, own, wanted=WORDS_OF_SUBCONCEPT),
             thumbnails=_shared_images(opened, urls, neuron, group, pairs.share.numpy()),
         )

@@ -19,7 +19,7 @@ def sample_of(values: np.ndarray) -> PairSample:
 
     def padded(images: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         told = np.append(values[images], np.full(missing, np.nan))
-        return torch.from_numpy(told), torch.from_numpy(
+        return torch.from_numpy(told).float(), torch.from_numpy(
             np.append(images, np.full(missing, NO_IMAGE))
         )
 
@@ -30,7 +30,7 @@ def sample_of(values: np.ndarray) -> PairSample:
         low=bottom,
         low_images=bottom_images,
         counts=torch.from_numpy(counts),
-        edges=torch.from_numpy(edges),
+        edges=torch.from_numpy(edges).float(),
         count=len(values),
         mean=float(values.mean()),
         m2=float(((values - values.mean()) ** 2).sum()),

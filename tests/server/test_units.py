@@ -226,14 +226,15 @@ def test_words_that_share_a_part_are_told_once(opened: OpenStore) -> None:
         "grass",
         "green tree",
     ]
-    other = torch.zeros(len(WORDS))
-    other[WORDS.index("grass")] = 0.95
-    told = distinct_words(opened, similar, other, wanted=2)
-    assert [(word.word, round(word.gain, 3)) for word in told] == [
-        ("green tree", 0.8),
-        ("red", 0.3),
-    ]
-    assert distinct_words(opened, similar, similar, wanted=2) == []
+    # A word's own direction is as near to the word as can be, so the word is no gain over it.
+    grass = torch.from_numpy(centred_words(opened.store)[WORDS.index("grass")]).float()
+    told = distinct_words(opened, similar, grass, wanted=len(WORDS))
+    assert "grass" not in [word.word for word in told]
+    for word in told:
+        plain = float(centred_words(opened.store)[WORDS.index(word.word)] @ grass.numpy())
+        assert word.gain == pytest.approx(word.similarity - plain, abs=1e-5)
+    gains = [word.gain for word in told]
+    assert gains == sorted(gains, reverse=True)
 
 
 def test_similarities_are_cosines(opened: OpenStore, dense: np.ndarray) -> None:
