@@ -162,7 +162,7 @@ def demo(
             vocabulary_source=DEMO_WORDS_SOURCE,
             templates=list(DEMO_TEMPLATES),
             out=store,
-            parameters=Parameters(atoms=DEMO_ATOMS),
+            parameters=Parameters(atoms=DEMO_ATOMS, images_at_once=images_at_once(clip)),
             resume=True,
         )
         if not can_resume(job):
@@ -207,7 +207,7 @@ def _is_current(store: Path) -> bool:
     except StoreError:
         return False
     parameters = Parameters(atoms=DEMO_ATOMS).recorded()
-    machine = {"threads", "device", "vocabulary_source"}
+    machine = {"threads", "device", "images_at_once", "vocabulary_source"}
     return (
         manifest.model.weights_sha256 == demo_fingerprint()
         and manifest.dataset.images == DEMO_IMAGES

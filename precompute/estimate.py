@@ -11,7 +11,7 @@ import numpy as np
 
 from backend.clip import ClipResNet
 from backend.pairs.components import COMPONENTS, UNITS_AT_ONCE
-from backend.pairs.neighbours import NEIGHBOURS, PAIRS_AT_ONCE
+from backend.pairs.neighbours import MOST_COMMON, NEIGHBOURS, PAIRS_AT_ONCE
 from backend.pairs.statistics import RANKS
 from backend.store.format import BOTTOM_SHOWN, INDEX_ATOMS, TOP_SHOWN, word_dtype
 from precompute.stages.explain import NULL_SAMPLES, SIGNALS_AT_ONCE
@@ -39,6 +39,10 @@ BLOCK_BYTES = 1_000_000_000
 """What the activations of one block of images may take."""
 
 LARGEST_BLOCK = 32
+
+PROCESSOR_BLOCK = 8
+"""Of images on a processor: a larger one's activations lie beyond what the C library keeps for the
+next block, and claiming them anew takes a tenth of the time."""
 
 THUMBNAIL_BYTES = 8_000
 """Of a photograph 160 pixels wide, on the large side."""
@@ -119,9 +123,9 @@ def model_shapes(model: ClipResNet) -> dict[str, int]:
 
 
 def images_at_once(model: ClipResNet) -> int:
-    """Images per block: as many as memory allows, a power of two up to 32."""
+    """Images per block: as many as are fast and memory allows, a power of two up to 32."""
     told = model_shapes(model)
-    size = LARGEST_BLOCK
+    size = PROCESSOR_BLOCK if model.device.type == "cpu" else LARGEST_BLOCK
     while size > 1 and forward_bytes(told["side"], told["stem"], size) > BLOCK_BYTES:
         size //= 2
     return size
@@ -210,7 +214,8 @@ def _memory(s: Shapes) -> int:
     calibration = min(s.images, CALIBRATION_IMAGES)
     units = state + kept + 6 * UNITS_AT_ONCE * calibration * s.heads * DOUBLE
     # Cosines of a block with all pairs, lists of who has which image, and flags of common images.
-    neighbours = state + kept + s.pairs * (2 * PAIRS_AT_ONCE * FLOAT + 3 * RANKS * LONG + 800)
+    flags = min(s.images, MOST_COMMON) * FLOAT
+    neighbours = state + kept + s.pairs * (2 * PAIRS_AT_ONCE * FLOAT + 3 * RANKS * LONG + flags)
     maps = store_parts(s).get("maps", 0)
     places = s.pairs * (TOP_SHOWN + BOTTOM_SHOWN) * LONG
     exemplars = state + kept + 5 * places + maps + forward_bytes(s.side, s.stem, s.block)

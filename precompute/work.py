@@ -27,9 +27,9 @@ from precompute.estimate import Shapes, model_shapes
 from precompute.scratch import Scratch, StageRecord
 from precompute.stages.collect import Collected, Engine, collect
 from precompute.stages.explain import SIGNALS_AT_ONCE, cosine_steps
-from precompute.stages.plan import Plan
+from precompute.stages.plan import CALIBRATION_IMAGES, Plan
 
-IMAGES_AT_ONCE = 32
+IMAGES_AT_ONCE = 8
 SEGMENT_IMAGES = 1024
 """Images whose statistics are gathered before they are added to the running ones: what a killed
 job has to compute again, and what a worker takes at a time."""
@@ -51,7 +51,8 @@ class Parameters:
     threads: int = field(default_factory=torch.get_num_threads)
 
     def recorded(self) -> dict[str, Any]:
-        return {**asdict(self), "cosine_steps": cosine_steps(self.atoms)}
+        fixed = {"calibration_images": CALIBRATION_IMAGES}
+        return {**asdict(self), **fixed, "cosine_steps": cosine_steps(self.atoms)}
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ from precompute.bench.models import random_clip, random_model
 from precompute.bench.rows import Row
 from precompute.datasets import ImageBlock, ImageSet, Preprocess
 from precompute.engines.local import LocalEngine
+from precompute.estimate import images_at_once
 from precompute.stages.collect import collect
 from precompute.stages.plan import Plan
-from precompute.work import HISTOGRAM_BINS, IMAGES_AT_ONCE, SEGMENT_IMAGES
+from precompute.work import HISTOGRAM_BINS, SEGMENT_IMAGES
 
 REACH = 1.10
 
@@ -46,11 +47,10 @@ class Pictures(ImageSet):
             yield ImageBlock(self.pixels[list(part)], list(part), [])
 
 
-def image_rows(
-    model: str, count: int, device: torch.device, *, rounds: int, block: int = IMAGES_AT_ONCE
-) -> list[Row]:
+def image_rows(model: str, count: int, device: torch.device, *, rounds: int) -> list[Row]:
     """The collect stage as the job runs it, against the same forward passes without it."""
     engine = random_model(model, device)
+    block = images_at_once(engine)
     reference = random_clip(model).to(device)
     images = Pictures(count, size=engine.image_size)
     plan = Plan(

@@ -64,13 +64,16 @@ def test_nearest_directions(factors: Factors) -> None:
             torch.testing.assert_close(found[neuron], expected.values)
 
 
+@pytest.mark.parametrize("native", [True, False])
 @pytest.mark.parametrize("common", [1, 32, 10**9])
 @pytest.mark.parametrize(("images", "ranks", "known"), [(400, 50, 50), (60, 50, 50), (9, 12, 9)])
 def test_co_activation_is_jaccard_of_top_images(
-    images: int, ranks: int, known: int, common: int, monkeypatch: pytest.MonkeyPatch
+    images: int, ranks: int, known: int, common: int, native: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether images are counted by flags, by lists or both."""
+    monkeypatch.setattr(neighbours, "has_native_bfloat16", lambda _: native)
     monkeypatch.setattr(neighbours, "COMMON", common)
+    monkeypatch.setattr(neighbours, "COMMON_IN_BFLOAT16", common)
     heads, neurons = 3, 40
     generator = torch.Generator().manual_seed(2)
     # Some images far more popular than others.

@@ -109,7 +109,7 @@ def test_the_estimate_is_printed_first(job: Job, capsys: pytest.CaptureFixture[s
 
 
 def test_blocks_are_as_large_as_memory_allows(tiny: ClipResNet) -> None:
-    assert images_at_once(tiny) == 32
+    assert images_at_once(tiny) == 8
 
 
 @pytest.mark.parametrize(
