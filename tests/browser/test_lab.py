@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -161,6 +162,143 @@ def test_the_pointer_and_the_keyboard_read_logits(page: Page, sample: bytes) -> 
     page.keyboard.press("Home")
     page.keyboard.press("ArrowUp")
     expect(page.locator("#announcer")).to_have_text(re.compile(r"^Row \d+, column 1: "))
+
+
+def number(text: str) -> float:
+    """A number as pages write it."""
+    return float(text.replace("\N{MINUS SIGN}", "-").replace(",", ""))
+
+
+def values(panel: Locator) -> list[float]:
+    """The parts of a sum, and last the sum itself."""
+    expect(panel.locator(".pair-row--sum")).to_be_visible()
+    return [number(text) for text in panel.locator(".pair-row__value").all_inner_texts()]
+
+
+def open_panel(page: Page, name: str) -> Locator:
+    page.get_by_role("tab", name=name).click()
+    return page.get_by_role("tabpanel", name=name)
+
+
+def test_upload_segment_ask_ablate_share_open_elsewhere_delete(
+    page: Page, sample: bytes, open_context: OpenContext
+) -> None:
+    segment(page, sample, "red", "blue")
+    page.locator("[data-layers]").first.click(position={"x": 200, "y": 150})
+    why = page.get_by_role("tabpanel", name="Which pairs?")
+    *parts, total = values(why)
+    assert sum(parts) == pytest.approx(total, rel=0.02, abs=1e-4)
+    expect(why.locator("[data-verdict]")).to_contain_text("the logit of")
+
+    score = open_panel(page, "Score")
+    *parts, total = values(score)
+    assert sum(parts) == pytest.approx(total, abs=2e-3)
+    score.get_by_role("button", name=re.compile("^Map of pair")).first.click()
+    expect(page.get_by_alt_text(re.compile("^Where the value of pair"))).to_be_visible()
+
+    score.get_by_role("button", name=re.compile("^Switch off head")).first.click()
+    what_if = page.get_by_role("tabpanel", name="What if?")
+    expect(what_if.locator("[data-verdict]")).to_contain_text("1,024 pairs are changed")
+    expect(what_if.get_by_text("Attention is held as it was")).to_be_visible()
+    expect(what_if.get_by_role("row")).to_have_count(3)
+    changed = what_if.get_by_role("row").all_inner_texts()
+
+    page.get_by_role("tab", name="Result").click()
+    page.get_by_role("button", name="Share this result").click()
+    page.get_by_role("button", name="Make a link").click()
+    link, token = link_and_token(page)
+    other = open_context().new_page()
+    other.goto(link)
+    shown = open_panel(other, "What if?")
+    expect(shown.get_by_role("row")).to_have_count(3)
+    assert shown.get_by_role("row").all_inner_texts() == changed
+    *_, again = values(open_panel(other, "Score"))
+    assert again == total
+    expect(open_panel(other, "Which pairs?").locator("[data-verdict]")).to_contain_text("logit")
+    other.get_by_text("Delete", exact=True).click()
+    other.get_by_role("textbox", name="Delete token").fill(token)
+    other.get_by_role("button", name="Delete for good").click()
+    expect(other.get_by_text("Error 404")).to_be_visible()
+    assert other.request.get(link).status == 404
+
+
+def test_changes_can_be_typed_scaled_and_undone(page: Page, sample: bytes) -> None:
+    segment(page, sample, "red", "blue")
+    panel = open_panel(page, "What if?")
+    field = panel.get_by_label("Pair, neuron or head")
+    field.fill("everything")
+    field.press("Enter")
+    expect(panel.get_by_role("alert")).to_contain_text("Name a pair as neuron.head")
+    field.fill("(3, 4)")
+    field.press("Enter")
+    changes = panel.get_by_role("list", name="Changes").get_by_role("listitem")
+    off = re.compile(r"^3\.4 off")
+    expect(changes).to_have_text([off])
+    expect(panel.locator("[data-verdict]")).to_contain_text("1 pair is changed")
+    panel.get_by_label("What to do with it").select_option("scale")
+    panel.get_by_label("Factor").fill("2")
+    field.fill("head 2")
+    field.press("Enter")
+    expect(changes).to_have_text([off, re.compile("^head 2 . 2")])
+    expect(panel.locator("[data-verdict]")).to_contain_text("1,025 pairs are changed")
+    page.get_by_role("button", name="Undo", exact=True).click()
+    expect(changes).to_have_text([off])
+    page.get_by_role("button", name="Undo", exact=True).click()
+    expect(changes).to_have_count(0)
+    page.get_by_role("button", name="Redo", exact=True).click()
+    expect(changes).to_have_text([off])
+    page.reload()
+    expect(changes).to_have_text([off])
+    panel.get_by_role("button", name="Reset").click()
+    expect(changes).to_have_count(0)
+
+
+def test_two_texts_can_be_contrasted_and_taken_away(page: Page, sample: bytes) -> None:
+    segment(page, sample, "red", "blue")
+    panel = open_panel(page, "Score")
+    values(panel)
+    panel.get_by_label("rather than").fill("blue")
+    panel.get_by_role("button", name="Explain").click()
+    expect(panel.locator("[data-verdict]")).to_contain_text("minus that to “blue”")
+    for kind, begins in (("CSV", "part,neuron"), ("SVG", "<svg"), ("HTML", "<!doctype html>")):
+        with page.expect_download() as download:
+            panel.get_by_role("button", name=kind, exact=True).click()
+        assert Path(download.value.path()).read_text().startswith(begins)
+
+
+def test_the_lab_by_keyboard_alone(page: Page) -> None:
+    page.goto("/demo/lab?prompts=red&prompts=blue")
+    page.get_by_role("button", name=re.compile("^Image ")).first.focus()
+    page.keyboard.press("Enter")
+    expect_result(page)
+    page.locator("[data-layers]").first.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    why = page.get_by_role("tabpanel", name="Which pairs?")
+    values(why)
+    page.get_by_role("tab", name="Which pairs?").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("tab", name="Score")).to_be_focused()
+    score = page.get_by_role("tabpanel", name="Score")
+    values(score)
+    off = score.get_by_role("button", name=re.compile("^Switch off pair")).first
+    off.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-panel=what-if] [data-verdict]")).to_contain_text("is changed")
+    page.keyboard.press("Control+z")
+    expect(page.get_by_role("tabpanel", name="Score")).to_be_visible()
+
+
+def test_a_pair_is_tried_on_a_picture(page: Page) -> None:
+    page.goto("/demo/pairs/3/4")
+    page.get_by_role("link", name="Try it in the lab").click()
+    page.wait_for_load_state()  # its script listens from then on
+    expect(page.get_by_text("Choose a picture to see this pair's own map on it.")).to_be_visible()
+    page.get_by_role("button", name=re.compile("^Image ")).first.click()
+    expect(page.get_by_alt_text("Where the value of pair 3.4 comes from")).to_be_visible()
+    expect(page.get_by_text("Its value on this picture is")).to_be_visible()
+    page.get_by_role("button", name="Back to the mask").click()
+    expect(page.locator("[data-overlay]")).to_be_visible()
 
 
 def test_an_upload_can_be_deleted_at_once(page: Page, sample: bytes) -> None:
@@ -334,6 +472,26 @@ def as_if_loading(route: Route) -> None:
     text = text.replace("The model is not loaded here.", "The model is still loading.")
     text = re.sub(r"data-run\s*>", "data-run disabled>", text)
     route.fulfill(response=response, body=text)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_panel_has_accessibility_violations(
+    open_context: OpenContext, sample: bytes, axe: Any, scheme: str
+) -> None:
+    page = open_context(color_scheme=scheme, viewport={"width": 360, "height": 740}).new_page()
+    segment(page, sample, "red", "blue")
+    page.get_by_text("Method and settings").click()
+    page.locator("[data-layers]").first.click(position={"x": 60, "y": 60})
+    values(page.get_by_role("tabpanel", name="Which pairs?"))
+    assert violations(axe, page) == []
+    score = open_panel(page, "Score")
+    values(score)
+    score.get_by_role("button", name="Show where it comes from").click()
+    assert violations(axe, page) == []
+    score.get_by_role("button", name=re.compile("^Switch off pair")).first.click()
+    expect(page.get_by_role("tabpanel", name="What if?").get_by_role("row")).to_have_count(3)
+    assert violations(axe, page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -87,7 +87,10 @@ class Lab {
     this.whatIf = new WhatIf(part(root, "[data-panel=what-if]", HTMLElement), this);
     this.trial = new Trial(part(root, "[data-trial]", HTMLElement), this);
     this.panels = part(root, "[data-panels]", HTMLElement);
-    this.tabs = new Tabs(this.panels, () => this.#panelChosen());
+    this.tabs = new Tabs(this.panels, () => {
+      this.#settle();
+      this.#panelChosen();
+    });
     this.steps = new Steps({
       undo: part(this.form, "[data-undo]", HTMLButtonElement),
       redo: part(this.form, "[data-redo]", HTMLButtonElement),
@@ -346,7 +349,10 @@ class Lab {
     }
   }
 
-  /** @param {string} name */
+  /**
+   * Show the panel that the next step is about.
+   * @param {string} name
+   */
   #showPanel(name) {
     if (this.tabs.selected !== name) {
       this.tabs.select(name);
@@ -359,7 +365,6 @@ class Lab {
 
   /** A panel is looked at: what it shows by itself is asked now. */
   #panelChosen() {
-    this.#settle();
     if (!this.fresh) return;
     if (this.tabs.selected === "score") void this.score.ask();
     if (this.tabs.selected === "what-if") void this.whatIf.ask();

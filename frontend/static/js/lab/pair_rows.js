@@ -4,7 +4,7 @@
 import { element, fromTemplate, part, svg } from "../dom.js";
 import { number, signed } from "../numbers.js";
 import { addressOf, named } from "./pair_names.js";
-import { rangeOf, stepsOf } from "./waterfall.js";
+import { placeOf, rangeOf, stepsOf } from "./waterfall.js";
 
 /**
  * @typedef {object} RowActions
@@ -102,19 +102,22 @@ function thumb({ url, heatmap_url }) {
  * @param {import("./waterfall.js").Step} step
  * @param {{low: number, high: number}} range
  */
-function bar({ value, from, to, total }, { low, high }) {
-  const x = (/** @type {number} */ at) => (100 * (at - low)) / (high - low || 1);
-  const zero = x(0);
+function bar(step, range) {
+  const { left, right, cutLeft, cutRight } = placeOf(step, range);
+  const kind = step.total ? "sum" : step.value < 0 ? "away" : "toward";
+  const zero = (100 * -range.low) / (range.high - range.low || 1);
   return svg(
     "svg",
     { viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" },
     svg("line", { class: "axis", x1: zero, x2: zero, y1: -2, y2: 12 }),
     svg("rect", {
-      class: total ? "sum" : value < 0 ? "away" : "toward",
-      x: Math.min(x(from), x(to)),
+      class: kind,
+      x: 100 * left,
       y: 1,
-      width: Math.max(0.4, Math.abs(x(to) - x(from))),
+      width: Math.max(0.4, 100 * (right - left)),
       height: 8,
     }),
+    ...(cutLeft ? [svg("path", { class: kind, d: "M0 1L-1.6 5L0 9z" })] : []),
+    ...(cutRight ? [svg("path", { class: kind, d: "M100 1L101.6 5L100 9z" })] : []),
   );
 }

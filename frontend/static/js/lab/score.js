@@ -8,6 +8,9 @@ import { Explanation } from "./explanation.js";
 
 /** @typedef {import("./wire.js").Attribution} Attribution */
 
+/** Heads that are named below the score. */
+const HEADS_SHOWN = 4;
+
 export class Score {
   /**
    * @param {HTMLElement} root
@@ -20,6 +23,7 @@ export class Score {
     this.against = part(this.form, "[name=against]", HTMLInputElement);
     this.verdict = part(root, "[data-verdict]", HTMLElement);
     this.where = part(root, "[data-where]", HTMLButtonElement);
+    this.heads = part(root, "[data-heads]", HTMLElement);
     this.known = part(this.form, "datalist", HTMLDataListElement);
     this.explanation = new Explanation(root, bench, sumOf);
     this.form.addEventListener("submit", (event) => {
@@ -58,6 +62,7 @@ export class Score {
     this.explanation.clear();
     this.verdict.replaceChildren();
     this.where.hidden = true;
+    this.heads.replaceChildren();
     this.known.replaceChildren(...names.map((name) => element("option", { value: name })));
     if (!names.includes(this.text.value)) this.text.value = names[0] ?? "";
   }
@@ -73,7 +78,24 @@ export class Score {
       element("strong", {}, number(answer.score)),
       ` (cosine): pairs give ${signed(answer.positive)} and take ${number(answer.negative)}.`,
     );
+    this.heads.replaceChildren("By head: ", ...this.#strongestHeads(answer));
     announce(this.verdict.textContent ?? "");
+  }
+
+  /**
+   * The heads whose pairs add or take most, each to be switched off.
+   * @param {Attribution} answer
+   */
+  #strongestHeads({ heads }) {
+    return [...heads]
+      .sort((one, two) => Math.abs(two.contribution) - Math.abs(one.contribution))
+      .slice(0, HEADS_SHOWN)
+      .flatMap(({ head, contribution }, place) => {
+        const off = element("button", { type: "button", class: "linklike" }, "off");
+        off.setAttribute("aria-label", `Switch off head ${head}`);
+        off.addEventListener("click", () => this.bench.switchOff(`head:${head}`));
+        return [`${place === 0 ? "" : ", "}${head} ${signed(contribution)} `, off];
+      });
   }
 
   #showTokens() {

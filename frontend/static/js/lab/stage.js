@@ -153,6 +153,7 @@ export class Stage {
   #label(map) {
     part(this.root, "[data-map-about]", HTMLElement).hidden = !map;
     part(this.root, "[data-mask-about]", HTMLElement).hidden = map;
+    this.reading.textContent = "";
   }
 
   #wireOpacity() {

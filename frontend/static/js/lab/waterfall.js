@@ -11,6 +11,12 @@ const LABEL = 232;
 const VALUE = 66;
 const BASE = 30;
 
+/** Bars are cut when all of them together are this many times as long as the named pairs'. */
+const CUT = 2.5;
+
+/** Room for the bars that are cut, in lengths of the named pairs' part of the axis. */
+const BEYOND = 0.15;
+
 /** Colours of a drawing that stands by itself; the page's own bars take theirs from its stylesheet. */
 const INK = { text: "#1c1b18", muted: "#605c53", line: "#8d887c", toward: "#d55e00", away: "#0072b2" };
 
@@ -54,12 +60,44 @@ export function stepsOf({ constant, pairs, remainder, total, totalName }) {
 }
 
 /**
- * The ends of the axis that all bars fit on; zero is on it.
+ * The ends of the axis; zero is on it.  Where the many small pairs outweigh the named ones, the
+ * axis is that of the named ones, and longer bars are cut at its end.
  * @param {Step[]} steps
+ * @returns {{low: number, high: number}}
  */
 export function rangeOf(steps) {
+  const all = endsOf(steps);
+  const named = endsOf(steps.filter((step) => step.pair));
+  const cut = all.high - all.low > CUT * (named.high - named.low) && named.high > named.low;
+  if (!cut) return all;
+  const beyond = BEYOND * (named.high - named.low);
+  return {
+    low: Math.max(all.low, named.low - (named.low < 0 ? beyond : 0)),
+    high: Math.min(all.high, named.high + beyond),
+  };
+}
+
+/** @param {Step[]} steps */
+function endsOf(steps) {
   const ends = steps.flatMap(({ from, to }) => [from, to]);
   return { low: Math.min(0, ...ends), high: Math.max(0, ...ends) };
+}
+
+/**
+ * Where a bar lies on an axis, in shares of its length, and whether an end of it is beyond.
+ * @param {Step} step
+ * @param {{low: number, high: number}} range
+ */
+export function placeOf({ from, to }, { low, high }) {
+  const share = (/** @type {number} */ value) => (value - low) / (high - low || 1);
+  const left = share(Math.min(from, to));
+  const right = share(Math.max(from, to));
+  return {
+    left: Math.max(left, 0),
+    right: Math.min(Math.max(right, 0), 1),
+    cutLeft: left < -1e-9,
+    cutRight: right > 1 + 1e-9,
+  };
 }
 
 /**
@@ -87,30 +125,49 @@ export function waterfall(sum) {
     svg("rect", { width: WIDTH, height, fill: "#ffffff" }),
     svg("text", { x: 4, y: 14, "font-weight": 600, fill: INK.text }, sum.title),
     svg("line", { x1: x(0), x2: x(0), y1: BASE - 8, y2: height - 4, stroke: INK.line }),
-    ...steps.map((step, place) => row(step, BASE + ROW * place, x)),
+    ...steps.map((step, place) => row(step, BASE + ROW * place, { low, high }, x)),
   );
 }
 
 /**
  * @param {Step} step
  * @param {number} top
+ * @param {{low: number, high: number}} range
  * @param {(value: number) => number} x
  */
-function row({ label, value, from, to, total }, top, x) {
+function row(step, top, range, x) {
+  const { label, value, total } = step;
+  const { left, right, cutLeft, cutRight } = placeOf(step, range);
+  const across = (/** @type {number} */ share) => x(range.low + share * (range.high - range.low));
+  const fill = total ? INK.text : value < 0 ? INK.away : INK.toward;
+  const middle = top + ROW / 2;
   const text = { y: top + 15, fill: total ? INK.text : INK.muted, "text-anchor": "end" };
   return svg(
     "g",
     {},
     svg("text", { ...text, x: LABEL - 4 }, shortened(label)),
     svg("rect", {
-      x: Math.min(x(from), x(to)),
+      x: across(left),
       y: top + 4,
-      width: Math.max(1, Math.abs(x(to) - x(from))),
+      width: Math.max(1, across(right) - across(left)),
       height: ROW - 9,
-      fill: total ? INK.text : value < 0 ? INK.away : INK.toward,
+      fill,
     }),
+    ...(cutLeft ? [arrow(across(0), middle - 1, -5, fill)] : []),
+    ...(cutRight ? [arrow(across(1), middle - 1, 5, fill)] : []),
     svg("text", { ...text, x: WIDTH - 4 }, total ? number(value) : signed(value)),
   );
+}
+
+/**
+ * The end of a bar that goes on beyond the axis.
+ * @param {number} x
+ * @param {number} y
+ * @param {number} length negative to the left
+ * @param {string} fill
+ */
+function arrow(x, y, length, fill) {
+  return svg("path", { d: `M${x} ${y - 7}l${length} 7l${-length} 7z`, fill });
 }
 
 /** @param {import("./wire.js").PairContribution} pair */

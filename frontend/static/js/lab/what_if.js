@@ -214,7 +214,7 @@ export class WhatIf {
     this.answer = answer;
     this.shown.hidden = false;
     const said =
-      `${count(answer.pairs_changed)} pairs are changed: ${percent(answer.changed_share)} of the mask's pixels ` +
+      `${count(answer.pairs_changed)} ${answer.pairs_changed === 1 ? "pair is" : "pairs are"} changed: ${percent(answer.changed_share)} of the mask's pixels ` +
       `are taken for something else, and the whole picture's embedding keeps a cosine of ${number(answer.similarity)} with what it was.`;
     part(this.shown, "[data-verdict]", HTMLElement).textContent = said;
     part(this.shown, "tbody", HTMLElement).replaceChildren(...ranking(answer));

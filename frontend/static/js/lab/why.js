@@ -64,7 +64,7 @@ export class Why {
       { segmentation: segmentation.id, cell: this.cell, ...versus },
       (answer) => {
         this.#show(answer);
-        this.bench.step({ attribution: answer.id });
+        this.bench.step({ place: answer.id });
       },
     );
   }
@@ -77,11 +77,15 @@ export class Why {
     this.against.value = cell.against ?? "";
     this.hint.hidden = true;
     this.form.hidden = false;
+    const floor =
+      cell.background_logit === null
+        ? ""
+        : `, and must be above ${number(cell.background_logit)} not to be background`;
     const rival =
       cell.against === null
         ? ""
-        : ` That is ${signed(cell.difference)} against “${cell.against}”, whose logit is ${number(cell.against_logit)}.`;
-    const said = `At row ${cell.row + 1}, column ${cell.column + 1} the logit of “${cell.text}” is ${number(cell.logit)}.${rival}`;
+        : ` “${cell.against}” has ${number(cell.against_logit)}: a difference of ${signed(cell.difference)}.`;
+    const said = `At row ${cell.row + 1}, column ${cell.column + 1} the logit of “${cell.text}” is ${number(cell.logit)}${floor}.${rival}`;
     this.verdict.textContent = said;
     announce(said);
     this.bench.stage?.markCell(cell.row, cell.column);
@@ -91,13 +95,13 @@ export class Why {
 /** @param {Attribution} answer */
 function sumOf({ cell }) {
   if (!cell) throw new Error("This answer is not about a place.");
-  const { text, against, pairs, remainder, difference, row, column } = cell;
+  const { text, against, pairs, remainder, constant, difference, row, column } = cell;
   const rival = against === null ? "" : ` minus “${against}”`;
   return {
     title: `Logit of “${text}”${rival} at row ${row + 1}, column ${column + 1}`,
     totalName: against === null ? "logit" : "difference",
     total: difference,
-    constant: null,
+    constant: constant === 0 ? null : constant,
     pairs,
     remainder,
   };

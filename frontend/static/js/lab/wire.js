@@ -52,7 +52,9 @@
  * @property {string | null} against
  * @property {number} logit
  * @property {number | null} against_logit
+ * @property {number | null} background_logit what a prompt must beat there
  * @property {number} difference
+ * @property {number} constant
  * @property {PairContribution[]} pairs
  * @property {{contribution: number, pairs: number}} remainder
  *
@@ -80,6 +82,7 @@
  * @property {{contribution: number, pairs: number}} remainder
  * @property {number} positive
  * @property {number} negative
+ * @property {{head: number, contribution: number}[]} heads
  * @property {{cells: Cells, rows: number, columns: number, position: number, constant: number, scale: number, heatmap_url: string, region: Region}} tokens
  * @property {CellAnswer | null} cell
  * @property {PairMap[]} maps
