@@ -24,12 +24,14 @@ from backend.server.images import Images, OpenImage, Picture
 from backend.server.kept import ImageRecord, KeptUploads, Kind, ResultRecord, new_id
 from backend.server.lab import Answer, AtHand, Lab
 from backend.server.method_results import (
+    LOGITS,
     MASK,
     OVERLAY,
     StoredMethod,
     described,
+    draw_heatmap,
+    draw_overlay,
     file_name,
-    heatmap_name,
     method_files,
     method_result,
     stored_method,
@@ -162,15 +164,30 @@ class Ablations:
         record = self._kept.result(ABLATION, ablation)
         return self._wire(record, self._kept.image(record.image))
 
-    def picture(self, ablation: str, state: State, name: str) -> Picture:
-        """``MASK``, ``OVERLAY`` or a heatmap of a state; 404 when there is none."""
+    def mask(self, ablation: str, state: State) -> Picture:
+        """8-bit mask in a state."""
         self._kept.result(ABLATION, ablation)
-        content = self._kept.result_file(ABLATION, ablation, file_name(state, name))
-        return Picture(content, "image/png")
+        return Picture(self._file(ablation, state, MASK), "image/png")
+
+    def overlay(self, ablation: str, state: State) -> Picture:
+        """The mask in the classes' colours."""
+        stored = self._stored(self._kept.result(ABLATION, ablation), state)
+        return Picture(draw_overlay(stored, self._file(ablation, state, MASK)), "image/png")
 
     def heatmap(self, ablation: str, state: State, place: int) -> Picture:
         """Heatmap of the prompt at ``place`` in a state."""
-        return self.picture(ablation, state, heatmap_name(place))
+        record = self._kept.result(ABLATION, ablation)
+        image = self._kept.image(record.image)
+        logits = self._file(ablation, state, LOGITS)
+        size = (image.width, image.height)
+        content = draw_heatmap(self._stored(record, state), logits, place, size)
+        return Picture(content, "image/png")
+
+    def _stored(self, record: AblationRecord, state: State) -> StoredMethod:
+        return record.before if state == "before" else record.after
+
+    def _file(self, ablation: str, state: State, name: str) -> bytes:
+        return self._kept.result_file(ABLATION, ablation, file_name(state, name))
 
     def _keep(
         self,
@@ -215,7 +232,7 @@ class Ablations:
         )
         files: dict[str, bytes] = {}
         for state, maps in found.maps.items():
-            files |= method_files(state, methods[state], maps, image.size)
+            files |= method_files(state, maps)
         self._kept.keep_result(ABLATION, record, files)
         return record, kept
 

@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 
 from backend.server import assets, errors, uploads
-from backend.server.live import engine_for
+from backend.server.live import Load, engine_for
 from backend.server.metrics import Metrics, Timed
 from backend.server.middleware import Front
 from backend.server.queries import check_name
@@ -41,8 +41,10 @@ GZIP_LEVEL = 5
 """Level 9 costs four times the time for 2 % less."""
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, *, load: Load | None = None) -> FastAPI:
     """The application for ``settings``; nothing runs until its lifespan begins.
+
+    ``load`` gives the model of every store in place of its weights, for measurements.
 
     Raises :class:`~backend.store.StoreError` when a store cannot be opened or two share a name.
     """
@@ -56,7 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # the redirect would be absolute, made from the Host header
-        lifespan=lambda app: _lifespan(app, settings, stores),
+        lifespan=lambda app: _lifespan(app, settings, stores, load),
         middleware=[
             Middleware(Timed, metrics=metrics),
             Middleware(
@@ -79,9 +81,11 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 @asynccontextmanager
-async def _lifespan(app: FastAPI, settings: Settings, stores: list[Store]) -> AsyncIterator[None]:
+async def _lifespan(
+    app: FastAPI, settings: Settings, stores: list[Store], load: Load | None
+) -> AsyncIterator[None]:
     uploads.forbid_bombs()
-    engine = engine_for(stores, settings, app.state.metrics)
+    engine = engine_for(stores, settings, app.state.metrics, load)
     services = make_services(settings, stores, engine, app.openapi)
     services.shares.open()
     services.kept.open()

@@ -29,7 +29,7 @@ from backend.server.urls import Urls
 DISPLAY = "image.webp"
 """The copy that pages show."""
 
-SOURCE = "source.png"
+SOURCE = "source.webp"
 """The copy that the model sees, without loss."""
 
 PICTURES_AT_ONCE = 4

@@ -30,17 +30,23 @@ PROMPT = "\0prompt "
 _Place = tuple[str, tuple[str, ...], str]
 """Model, templates and text."""
 
+Load = Callable[[], "ClipResNet"]
+"""Loads a model; raises :class:`~backend.server.engine.LoadError`."""
+
 SHOWN_DIGITS = 12
 """Digits of a fingerprint that a sentence shows."""
 
 
 def engine_for(
-    stores: list[Store], settings: Settings, watcher: Watcher | None = None
+    stores: list[Store],
+    settings: Settings,
+    watcher: Watcher | None = None,
+    load: Load | None = None,
 ) -> Engine[ClipResNet]:
     """An engine that will load the models of ``stores``; stores of the same weights share one.
 
     A checkpoint holds one model.  With stores of several, those that it does not fit load the
-    weights that their own tag names.
+    weights that their own tag names.  ``load`` takes the place of all that.
     """
     several = len({_key(store) for store in stores}) > 1
     sources: list[Path | None] = [settings.checkpoint]
@@ -48,7 +54,7 @@ def engine_for(
         sources.append(None)
     loaders: dict[str, Callable[[], ClipResNet]] = {}
     for store in stores if settings.live else []:
-        loaders.setdefault(_key(store), _loader(store, sources, settings.device))
+        loaders.setdefault(_key(store), load or _loader(store, sources, settings.device))
     return Engine(
         loaders,
         queue_bound=settings.queue_bound,

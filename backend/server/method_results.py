@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
 from backend.server import heatmaps, schemas
+from backend.server.errors import not_found
 from backend.server.familiarity import Verdict
 from backend.server.lab import Answer
 from backend.server.open_store import OpenStore
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
 MASK = "mask.png"
 OVERLAY = "overlay.png"
+LOGITS = "logits.npy"
 
 LOGIT_DIGITS = 4
 
@@ -82,24 +86,38 @@ def stored_method(
     )
 
 
-def method_files(
-    prefix: str, method: StoredMethod, maps: SegmentationMaps, size: tuple[int, int]
-) -> dict[str, bytes]:
-    """Mask, overlay and heatmaps of one method; ``size`` is (width, height) of the picture."""
-    colours = [heatmaps.rgb(kind.colour) for kind in method.classes]
-    files = {
+def method_files(prefix: str, maps: SegmentationMaps) -> dict[str, bytes]:
+    """What is kept of one method's maps; the rest is drawn from it when somebody looks."""
+    logits = io.BytesIO()
+    np.save(logits, maps.logits.astype(np.float32), allow_pickle=False)
+    return {
         file_name(prefix, MASK): heatmaps.mask_png(maps.mask),
-        file_name(prefix, OVERLAY): heatmaps.overlay_png(maps.mask, colours),
+        file_name(prefix, LOGITS): logits.getvalue(),
     }
-    for place, (colour, logits) in enumerate(zip(colours, maps.logits, strict=True)):
-        files[file_name(prefix, heatmap_name(place))] = heatmaps.heatmap_png(
-            logits,
-            scale=method.heatmap_scale,
-            size=size,
-            positive=colour,
-            negative=heatmaps.CLASS_NEGATIVE,
-        )
-    return files
+
+
+def draw_overlay(stored: StoredMethod, mask: bytes) -> bytes:
+    """The kept mask in the classes' colours."""
+    with Image.open(io.BytesIO(mask)) as opened:
+        values = np.asarray(opened)
+    return heatmaps.overlay_png(values, [heatmaps.rgb(kind.colour) for kind in stored.classes])
+
+
+def draw_heatmap(stored: StoredMethod, logits: bytes, place: int, size: tuple[int, int]) -> bytes:
+    """The kept logits of the prompt at ``place``; ``size`` is (width, height) of the picture.
+
+    Raises 404 when there is no such prompt.
+    """
+    prompts = len(stored.classes)
+    if not 0 <= place < prompts:
+        raise not_found("heatmap", f"There is no prompt {place}; prompts are 0 to {prompts - 1}.")
+    return heatmaps.heatmap_png(
+        np.load(io.BytesIO(logits), allow_pickle=False)[place],
+        scale=stored.heatmap_scale,
+        size=size,
+        positive=heatmaps.rgb(stored.classes[place].colour),
+        negative=heatmaps.CLASS_NEGATIVE,
+    )
 
 
 def method_result(
@@ -155,10 +173,5 @@ def rounded(values: np.ndarray, digits: int = LOGIT_DIGITS) -> list[list[float]]
 
 
 def file_name(prefix: str, name: str) -> str:
-    """Name of one of a method's files (``MASK``, ``OVERLAY`` or a heatmap's) among others'."""
+    """Name of one of a method's files (``MASK`` or ``LOGITS``) among those of others."""
     return f"{prefix}-{name}"
-
-
-def heatmap_name(place: int) -> str:
-    """Name of the heatmap of the prompt at ``place``, without its prefix."""
-    return f"heatmap-{place}.png"

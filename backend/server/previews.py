@@ -12,7 +12,6 @@ from PIL import Image, ImageDraw, ImageEnhance
 from backend.server.errors import ApiError
 from backend.server.heatmaps import heatmap_image
 from backend.server.lettering import BOLD, PLAIN, Lettering
-from backend.server.method_results import OVERLAY
 from backend.server.pages.base import Page
 from backend.server.pages.tiles import ExemplarTile, Tile
 from backend.server.queries import Catalog
@@ -79,7 +78,7 @@ class Previews:
             heat = self._catalog.heatmap(tile.model, *tile.pair, tile.image)
             return _under(heatmap_image(heat.values, scale=heat.scale, size=(TILE, TILE)), picture)
         picture = _square(self._segmentations.image(tile.segmentation).content)
-        mask = _square(self._segmentations.picture(tile.segmentation, OVERLAY).content)
+        mask = _square(self._segmentations.overlay(tile.segmentation).content)
         return _laid_over(mask, picture, MASK_OPACITY)
 
 

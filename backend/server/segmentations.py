@@ -17,10 +17,13 @@ from backend.server.images import Given, Images, OpenImage, Picture
 from backend.server.kept import ImageRecord, KeptUploads, Kind, ResultRecord, new_id
 from backend.server.lab import Answer, AtHand, Lab
 from backend.server.method_results import (
+    LOGITS,
+    MASK,
     StoredMethod,
     described,
+    draw_heatmap,
+    draw_overlay,
     file_name,
-    heatmap_name,
     method_files,
     method_result,
     stored_method,
@@ -126,21 +129,31 @@ class Segmentations:
         record = self._kept.result(SEGMENTATION, segmentation)
         return self._images.show(record.model, record.image)
 
-    def picture(self, segmentation: str, name: str, method: str | None = None) -> Picture:
-        """``MASK`` or ``OVERLAY`` of one method, of the first by default."""
-        record = self._kept.result(SEGMENTATION, segmentation)
-        file = file_name(_method(record, method).method, name)
-        return Picture(self._kept.result_file(SEGMENTATION, segmentation, file), "image/png")
+    def mask(self, segmentation: str, method: str | None = None) -> Picture:
+        """8-bit mask of one method, of the first by default."""
+        return Picture(self._file(*self._found(segmentation, method), MASK), "image/png")
+
+    def overlay(self, segmentation: str, method: str | None = None) -> Picture:
+        """The mask in the classes' colours."""
+        record, stored = self._found(segmentation, method)
+        return Picture(draw_overlay(stored, self._file(record, stored, MASK)), "image/png")
 
     def heatmap(self, segmentation: str, place: int, method: str | None = None) -> Picture:
         """Heatmap of the prompt at ``place``."""
+        record, stored = self._found(segmentation, method)
+        image = self._kept.image(record.image)
+        logits = self._file(record, stored, LOGITS)
+        content = draw_heatmap(stored, logits, place, (image.width, image.height))
+        return Picture(content, "image/png")
+
+    def _found(
+        self, segmentation: str, method: str | None
+    ) -> tuple[SegmentationRecord, StoredMethod]:
         record = self._kept.result(SEGMENTATION, segmentation)
-        prompts = len(record.results[0].classes)
-        if not 0 <= place < prompts:
-            raise not_found(
-                "heatmap", f"There is no prompt {place}; prompts are 0 to {prompts - 1}."
-            )
-        return self.picture(segmentation, heatmap_name(place), method)
+        return record, _method(record, method)
+
+    def _file(self, record: SegmentationRecord, stored: StoredMethod, name: str) -> bytes:
+        return self._kept.result_file(SEGMENTATION, record.id, file_name(stored.method, name))
 
     def _keep(
         self,
@@ -171,7 +184,7 @@ class Segmentations:
         )
         files: dict[str, bytes] = {}
         for method, maps in zip(record.results, found.maps, strict=True):
-            files |= method_files(method.method, method, maps, image.size)
+            files |= method_files(method.method, maps)
         self._kept.keep_result(SEGMENTATION, record, files)
         return record, kept
 

@@ -15,6 +15,7 @@ from precompute.bench.models import SMALL, vision_config
 from precompute.bench.precompute import BACKBONE, bench, full_extent, quick_extent
 from precompute.bench.segmentation import bench_segment
 from precompute.bench.serve import bench_serve
+from precompute.bench.uploads import bench_uploads
 from precompute.errors import InputError
 
 app = typer.Typer(
@@ -24,6 +25,9 @@ app = typer.Typer(
 ROUNDS = 3
 IMAGES = 256
 REQUESTS = 60
+OVERLOAD_SECONDS = 60.0
+QUICK_OVERLOAD_SECONDS = 3.0
+LONGEST_OVERLOAD = 600
 
 
 @app.command()
@@ -78,6 +82,38 @@ def segment(
         Progress(quiet=as_json).note,
         rounds=1 if quick else rounds,
         compiled=compiled,
+        quick=quick,
+    )
+    _tell(told, as_json=as_json)
+
+
+@app.command()
+def uploads(
+    model: Annotated[
+        str, typer.Option("--model", help="Architecture; its weights are random.")
+    ] = BACKBONE,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A small model, seconds: that it runs, not how fast.")
+    ] = False,
+    rounds: Annotated[int, typer.Option(help="Repetitions; 1 or more.")] = ROUNDS,
+    seconds: Annotated[
+        float, typer.Option(help="How long too many requests come; 1 to 600.")
+    ] = OVERLOAD_SECONDS,
+    device: Device = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Uploads at once against batches without a server, and three times too many; on loopback."""
+    if rounds < 1:
+        raise InputError(f"--rounds must be 1 or more, not {rounds}")
+    if not 1 <= seconds <= LONGEST_OVERLOAD:
+        raise InputError(f"--seconds must be 1 to {LONGEST_OVERLOAD}, not {seconds:g}")
+    vision_config(model)
+    told = bench_uploads(
+        SMALL if quick else model,
+        device,
+        Progress(quiet=as_json).note,
+        rounds=1 if quick else rounds,
+        seconds=QUICK_OVERLOAD_SECONDS if quick else seconds,
         quick=quick,
     )
     _tell(told, as_json=as_json)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Unit = Literal["s", "bytes", "pairs"]
+Unit = Literal["s", "bytes", "pairs", "answers"]
 
 
 @dataclass(frozen=True)

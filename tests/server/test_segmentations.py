@@ -124,8 +124,8 @@ def test_metadata_is_not_kept(client: TestClient, start: Start) -> None:
     folders = data / "images" / made["image"], data / "results" / f"segmentation-{made['id']}"
     files = [path for folder in folders for path in folder.iterdir() if path.is_file()]
     kept = {path.name: path.read_bytes() for path in files}
-    results = {"pairs-mask.png", "pairs-overlay.png", "pairs-heatmap-0.png"}
-    assert results | {"image.webp", "source.png"} < set(kept)
+    results = {"pairs-mask.png", "pairs-logits.npy"}
+    assert results | {"image.webp", "source.webp"} < set(kept)
     assert not any(b"Secret" in content for content in kept.values())
     assert not Image.open(io.BytesIO(kept["image.webp"])).getexif()
 

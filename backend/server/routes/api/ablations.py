@@ -9,7 +9,6 @@ from fastapi import Path as PathParameter
 
 from backend.server import schemas
 from backend.server.ablations import State
-from backend.server.method_results import MASK, OVERLAY
 from backend.server.routes.api.answers import (
     Model,
     Served,
@@ -61,7 +60,7 @@ def get_ablation(services: Served, model: Model, ablation: Ablation) -> Response
 )
 def get_ablation_mask(services: Served, model: Model, ablation: Ablation, state: State) -> Response:
     _ablation(services, model, ablation)
-    return private_picture(services.ablations.picture(ablation, state, MASK))
+    return private_picture(services.ablations.mask(ablation, state))
 
 
 @ablations.get(
@@ -74,7 +73,7 @@ def get_ablation_overlay(
     services: Served, model: Model, ablation: Ablation, state: State
 ) -> Response:
     _ablation(services, model, ablation)
-    return private_picture(services.ablations.picture(ablation, state, OVERLAY))
+    return private_picture(services.ablations.overlay(ablation, state))
 
 
 @ablations.get(

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as PathParameter
 
 from backend.server import schemas
-from backend.server.method_results import MASK, OVERLAY
 from backend.server.routes.api.answers import (
     Model,
     Served,
@@ -77,7 +76,7 @@ def get_segmentation_mask(
     services: Served, model: Model, segmentation: Segmentation, method: Method = None
 ) -> Response:
     _segmentation(services, model, segmentation)
-    return private_picture(services.segmentations.picture(segmentation, MASK, method))
+    return private_picture(services.segmentations.mask(segmentation, method))
 
 
 @segmentations.get(
@@ -90,7 +89,7 @@ def get_segmentation_overlay(
     services: Served, model: Model, segmentation: Segmentation, method: Method = None
 ) -> Response:
     _segmentation(services, model, segmentation)
-    return private_picture(services.segmentations.picture(segmentation, OVERLAY, method))
+    return private_picture(services.segmentations.overlay(segmentation, method))
 
 
 @segmentations.get(
