@@ -153,6 +153,8 @@ def test_shapes_grow_with_the_model(tmp_path: Path) -> None:
         (["precompute", "--model", "ViT-B-32"], "ViT-B-32 is not one of"),
         (["segment", "--rounds", "0"], "--rounds must be 1 or more"),
         (["segment", "--model", "ViT-B-32"], "ViT-B-32 is not one of"),
+        (["uploads", "--rounds", "0"], "--rounds must be 1 or more"),
+        (["uploads", "--seconds", "0.5"], "--seconds must be 1 to 600"),
     ],
 )
 def test_nonsense_is_refused(options: list[str], sentence: str) -> None:
@@ -176,6 +178,18 @@ def test_the_quick_bench_of_the_server_asks_for_every_page() -> None:
         assert row["figure"] > 0
         assert row["reached"] is None
     assert {row["unit"] for row in told["rows"]} == {"s", "bytes"}
+
+
+def test_the_quick_bench_of_uploads_answers_rightly_under_load() -> None:
+    result = CliRunner().invoke(app, ["bench", "uploads", "--quick", "--json"])
+    assert result.exit_code == 0, result.output
+    at_once, flood, memory, after = json.loads(result.stdout)["rows"]
+    assert at_once["theirs"] > 0
+    assert at_once["by_processor_time"] > 0
+    assert (flood["ours"], flood["unit"]) == (0, "answers")
+    assert "answered" in flood["how"]
+    assert 0 <= memory["ours"] < 1e9
+    assert after["ours"] > 0
 
 
 def test_a_synthetic_store_is_whole_and_the_same_each_time(tmp_path: Path) -> None:
