@@ -34,6 +34,10 @@ class Times:
         """Median seconds of a contestant."""
         return median(one[name].passed for one in self._rounds)
 
+    def processor_median(self, name: str) -> float:
+        """Median seconds of a contestant's threads on processors."""
+        return median(one[name].processor for one in self._rounds)
+
     def ratio(self, name: str, other: str) -> float:
         """Median over rounds of a contestant's time over another's in the same round."""
         return median(one[name].passed / one[other].passed for one in self._rounds)

@@ -119,13 +119,6 @@ def uploads(
     _tell(told, as_json=as_json)
 
 
-def _tell(told: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(told, indent=2))
-    else:
-        _show(told)
-
-
 @app.command()
 def serve(
     store: Annotated[
@@ -145,6 +138,10 @@ def serve(
         raise InputError(f"--requests must be 2 or more, not {requests}")
     note = Progress(quiet=as_json).note
     told = bench_serve(store or [], requests=requests, quick=quick, note=note)
+    _tell(told, as_json=as_json)
+
+
+def _tell(told: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(told, indent=2))
     else:

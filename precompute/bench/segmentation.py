@@ -121,6 +121,7 @@ def segmentation_rows(name: str, device: torch.device, *, rounds: int) -> list[R
         warm=True,
     )
     many = len(seen.layout.corners)
+    on_cpu = device.type == "cpu"
     how = f"a picture of {PICTURE[0]} x {PICTURE[1]} pixels, {many} windows, background of words"
     return [
         Row(
@@ -134,7 +135,7 @@ def segmentation_rows(name: str, device: torch.device, *, rounds: int) -> list[R
             reach=SEGMENT_REACH,
             bound="at most",
             how=f"{how}; texts embedded before; {rounds} rounds",
-            by_processor_time=_processor_ratio(times.processor_ratio, "ours", "backbone", device),
+            by_processor_time=times.processor_ratio("ours", "backbone") if on_cpu else None,
         ),
         Row(
             work=f"another prompt on the same picture, {name}",
@@ -147,6 +148,7 @@ def segmentation_rows(name: str, device: torch.device, *, rounds: int) -> list[R
             reach=PROMPT_REACH,
             bound="at most",
             how=f"{how}; an eleventh text, embedded before, mask of all; {5 * rounds} rounds",
+            by_processor_time=prompt.processor_median("another") if on_cpu else None,
         ),
     ]
 
@@ -167,6 +169,7 @@ def heatmap_row(name: str, device: torch.device, *, rounds: int) -> Row:
         return pool.pool(pool.feature_map)
 
     times = in_turns({"ours": ours, "theirs": theirs}, rounds=rounds, device=device, warm=True)
+    on_cpu = device.type == "cpu"
     return Row(
         work=f"token x head maps of {PROMPTS} texts, {name}",
         unit="s",
@@ -178,7 +181,7 @@ def heatmap_row(name: str, device: torch.device, *, rounds: int) -> Row:
         reach=HEATMAP_REACH,
         bound="at most",
         how=f"from the last block's output of one image, {rounds} rounds",
-        by_processor_time=_processor_ratio(times.processor_ratio, "ours", "theirs", device),
+        by_processor_time=times.processor_ratio("ours", "theirs") if on_cpu else None,
     )
 
 
@@ -203,6 +206,7 @@ def compiled_row(name: str, device: torch.device, *, rounds: int) -> Row:
         device=device,
         warm=True,
     )
+    on_cpu = device.type == "cpu"
     return Row(
         work=f"the backbone under torch.compile, {name}",
         unit="s",
@@ -214,7 +218,7 @@ def compiled_row(name: str, device: torch.device, *, rounds: int) -> Row:
         reach=None,
         bound="at most",
         how=f"for comparison: it is not used; {rounds} rounds after compilation",
-        by_processor_time=_processor_ratio(times.processor_ratio, "compiled", "plain", device),
+        by_processor_time=times.processor_ratio("compiled", "plain") if on_cpu else None,
     )
 
 
@@ -224,12 +228,6 @@ def _windows(asked: Subject, seen: EncodedImage) -> list[Float[Tensor, "image 3 
     pixels = torch.randn(len(seen.layout.corners), 3, side, side)
     at_once = WINDOWS_AT_ONCE[asked.model.device.type]
     return list(torch.split(pixels.to(asked.model.device), at_once))
-
-
-def _processor_ratio(
-    ratio: Callable[[str, str], float], name: str, other: str, device: torch.device
-) -> float | None:
-    return ratio(name, other) if device.type == "cpu" else None
 
 
 def _texts(model: ClipResNet, number: int, *, seed: int) -> ReadTexts:
