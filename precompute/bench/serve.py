@@ -88,6 +88,7 @@ def kinds(store: Store) -> list[Asked]:
         both("neuron", lambda rng: f"/neurons/{rng.integers(store.n_neurons)}"),
         both("head", lambda rng: f"/heads/{rng.integers(store.n_heads)}"),
         Asked("map of pairs", None, at("/api/v1/models", lambda rng: "/map")),
+        Asked("comparison of 4", at("", lambda rng: f"/compare?pairs={pairs(4)(rng)}"), None),
         both("splits", lambda rng: "/splits"),
         both(
             f"collection of {COLLECTED}",

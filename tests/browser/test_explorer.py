@@ -19,6 +19,7 @@ PAGES = [
     "/demo",
     "/demo/search",
     "/demo/search?q=butterfly",
+    "/demo/search/picture",
     "/demo/pairs?words=red&cosine_min=0.5",
     "/demo/pairs/3/1",
     "/demo/neurons/3",

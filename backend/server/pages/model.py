@@ -36,6 +36,7 @@ class ModelPage(Page):
 
     template: ClassVar[str] = "model.html"
     compiles: ClassVar[bool] = True
+    parts: ClassVar[tuple[str, ...]] = ("map", "pairs", "clearest", "provenance")
 
     detail: schemas.ModelDetail
     """The model with its provenance and its clearest pairs."""

@@ -79,7 +79,9 @@ Neuron = Annotated[
 
 Head = Annotated[int, PathParameter(description="head of the attention pool, from 0", examples=[4])]
 
-Image = Annotated[int, PathParameter(description="number of the image in the data set")]
+Image = Annotated[
+    int, PathParameter(description="number of the image in the data set", examples=[0])
+]
 
 
 def stored_json(body: schemas.Wire, version: str) -> Response:

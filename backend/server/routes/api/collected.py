@@ -62,10 +62,14 @@ def get_collection(
     "/models/{model}/collection.json",
     summary="The same as a file, which the collection's page reads in again",
     response_model=schemas.Collection,
-    responses=errors(404, 422),
+    responses=errors(304, 404, 422),
 )
-def get_collection_file(services: Served, model: Model, wanted: WantedList) -> Response:
+def get_collection_file(
+    request: Request, services: Served, model: Model, wanted: WantedList
+) -> Response:
     told = collection(services.catalog, services.urls, model, wanted)
+    if known := unchanged(request, told.data_version):
+        return known
     answer = stored_json(told, told.data_version)
     answer.headers.update(attachment(f"{told.model}-collection.json"))
     return answer
@@ -80,12 +84,14 @@ def get_collection_file(services: Served, model: Model, wanted: WantedList) -> R
             "description": "A pair a row",
             "content": {"text/csv": {"schema": {"type": "string"}}},
         },
-        **errors(404, 422),
+        **errors(304, 404, 422),
     },
 )
-def get_collection_table(services: Served, model: Model, wanted: WantedList) -> Response:
+def get_collection_table(
+    request: Request, services: Served, model: Model, wanted: WantedList
+) -> Response:
     told = collection(services.catalog, services.urls, model, wanted)
-    return Response(
+    return unchanged(request, told.data_version) or Response(
         as_csv(told),
         media_type="text/csv; charset=utf-8",
         headers={

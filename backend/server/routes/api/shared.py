@@ -16,7 +16,9 @@ from backend.server.routes.api.answers import (
 )
 from backend.server.routes.api.tokens import DELETING, Token
 
-Share = Annotated[str, PathParameter(description="id of a share")]
+Share = Annotated[
+    str, PathParameter(description="id of a share", examples=["Zk3vR0bqS2mXyT9eLwC1Ug"])
+]
 
 shared = APIRouter(tags=["shares"])
 
