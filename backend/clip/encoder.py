@@ -75,10 +75,16 @@ def prepare_image(
 
 
 @torch.inference_mode()
-def pass_inputs(model: ClipResNet, inputs: Sequence[Tensor]) -> list[Float[Tensor, "neuron _ _"]]:
+def pass_inputs(
+    model: ClipResNet, inputs: Sequence[Tensor], *, half: bool = False
+) -> list[Float[Tensor, "neuron _ _"]]:
     """One pass of the backbone: the last block's output of every input of prepared pictures.
 
     Inputs of different shapes take a pass for each shape.
+
+    Args:
+        half: whether a GPU convolves in half precision; what comes out is float32, and everything
+            after it is computed in that.  A processor does not.
     """
     by_shape: dict[torch.Size, list[int]] = defaultdict(list)
     for place, pixels in enumerate(inputs):
@@ -86,7 +92,9 @@ def pass_inputs(model: ClipResNet, inputs: Sequence[Tensor]) -> list[Float[Tenso
     found: dict[int, Tensor] = {}
     for places in by_shape.values():
         stacked = torch.stack([_normalised(model, inputs[place]) for place in places])
-        found |= zip(places, model.feature_map(stacked), strict=True)
+        with torch.autocast("cuda", torch.float16, enabled=half and model.device.type == "cuda"):
+            maps = model.feature_map(stacked)
+        found |= zip(places, maps.float(), strict=True)
     return [found[place] for place in range(len(inputs))]
 
 

@@ -30,6 +30,9 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 chooses one.")] = 8000,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    half: Annotated[
+        bool, typer.Option("--half", help="On a GPU: the backbone in half precision.")
+    ] = False,
     checkpoint: Annotated[
         Path | None, typer.Option(help="Local weights, instead of those named by the store's tag.")
     ] = None,
@@ -70,6 +73,7 @@ def serve(
         host=host,
         port=port,
         device=device,
+        half=half,
         checkpoint=checkpoint,
         public_url=public_url,
         allowed_hosts=tuple(allow_host or ()),

@@ -161,16 +161,22 @@ class Lab:
         question: Question[Result],
     ) -> Passes[ClipResNet, Tensor, Tensor, tuple[Result, Seen | None]]:
         # late: importing open_clip takes seconds; whoever gets here has a model
-        from backend.clip.encoder import inputs_at_once, pass_inputs, prepare_image
+        from backend.clip.encoder import inputs_at_once, prepare_image
 
         model = self._engine.model(opened.model_key)
         prepared = await asyncio.to_thread(prepare_image, model, image.pixels, view)
         return Passes(
             parts=prepared.inputs,
-            run=pass_inputs,
+            run=self._pass,
             most=inputs_at_once(model),
             finish=partial(self._finish, opened, image, view, question, prepared),
         )
+
+    def _pass(self, model: ClipResNet, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """Runs on the device's thread, over the inputs of whatever pictures wait."""
+        from backend.clip.encoder import pass_inputs
+
+        return pass_inputs(model, inputs, half=self._settings.half)
 
     def _finish(
         self,

@@ -79,13 +79,14 @@ class Settings(BaseModel):
     """Settings of one server process.
 
     ``stores`` are store directories; ``data`` is the folder for uploads and shares (made if
-    missing); ``device`` is a torch device name or ``auto``; ``checkpoint`` replaces the weights
-    named by the stores' tags; ``public_url`` is the address under which visitors reach the server,
-    whose path becomes the prefix of every address; ``allowed_hosts`` are further Host names to
-    answer to (``*`` for all); ``live`` false serves stored data alone and expects no weights.
-    ``rate_limit`` is what one client may ask for, like ``60/minute``, or ``off``; clients are told
-    apart by their address, which those of ``trusted_proxies`` pass on.  Metrics are served at
-    ``metrics_host`` and ``metrics_port``, if one is given.
+    missing); ``device`` is a torch device name or ``auto``, ``half`` whether a GPU convolves in
+    half precision; ``checkpoint`` replaces the weights named by the stores' tags; ``public_url`` is
+    the address under which visitors reach the server, whose path becomes the prefix of every
+    address; ``allowed_hosts`` are further Host names to answer to (``*`` for all); ``live`` false
+    serves stored data alone and expects no weights.  ``rate_limit`` is what one client may ask for,
+    like ``60/minute``, or ``off``; clients are told apart by their address, which those of
+    ``trusted_proxies`` pass on.  Metrics are served at ``metrics_host`` and ``metrics_port``, if
+    one is given.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -95,6 +96,7 @@ class Settings(BaseModel):
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     device: str = "auto"
+    half: bool = False
     checkpoint: Path | None = None
     public_url: Annotated[str | None, AfterValidator(_public_url)] = None
     allowed_hosts: tuple[str, ...] = ()

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,9 @@ CLIENTS = 96
 
 SAMPLE_SECONDS = 0.2
 """Between two looks at the process' memory."""
+
+PATIENCE = timedelta(minutes=10)
+"""A slow machine is to be measured as well: nothing is given up for taking long."""
 
 BOUNDARY = "pairscope-bench"
 
@@ -230,7 +234,9 @@ class Client:
         return Sent(status, bool(right), passed)
 
     def _post(self, place: int) -> tuple[int, str | None, Any]:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=120)
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", self._port, timeout=PATIENCE.total_seconds()
+        )
         try:
             connection.request(
                 "POST",
@@ -287,7 +293,8 @@ def _resident() -> int:
 @contextmanager
 def _server(store: Path, data: Path, model: ClipResNet) -> Iterator[tuple[int, Segmenter]]:
     """Port of a server on loopback, and the segmenter that it uses."""
-    app = create_app(Settings(stores=(store,), data=data), load=lambda: model)
+    settings = Settings(stores=(store,), data=data, deadline=PATIENCE)
+    app = create_app(settings, load=lambda: model)
     listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, server_header=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})

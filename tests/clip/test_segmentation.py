@@ -14,7 +14,7 @@ from PIL import Image
 
 from backend.clip import ClipResNet, load_model
 from backend.clip.encoded import EncodedImage
-from backend.clip.encoder import EncodingSettings
+from backend.clip.encoder import EncodingSettings, pass_inputs, prepare_image
 from backend.clip.options import SegmentationSettings
 from backend.clip.readings import embedded_cells
 from backend.clip.segmentation import Segmenter
@@ -346,3 +346,13 @@ def test_nonsense_is_refused(wrong: dict[str, object], sentence: str) -> None:
     settings = SimpleNamespace(**(vars(SegmentationSettings()) | wrong))
     with pytest.raises(ValueError, match=sentence):
         SegmentationSettings.__post_init__(settings)  # type: ignore[arg-type]
+
+
+def test_on_a_processor_half_precision_changes_nothing(model: ClipResNet) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (260, 300, 3), np.uint8)
+    inputs = prepare_image(model, Image.fromarray(pixels), ONE_WINDOW).inputs
+    for plain, half in zip(
+        pass_inputs(model, inputs), pass_inputs(model, inputs, half=True), strict=True
+    ):
+        assert plain.dtype == half.dtype == torch.float32
+        assert torch.equal(plain, half)
