@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from backend.server import schemas
-from backend.server.cards import SUMMARY_WORDS, finite, pair_fields, words_of
+from backend.server.cards import SUMMARY_WORDS, finite, pair_fields
 from backend.server.csv_files import Cell
 from backend.server.errors import not_found
 from backend.server.open_store import OpenStore
@@ -73,14 +73,19 @@ def matching(opened: OpenStore, asked: schemas.FinderQuery) -> Int[np.ndarray, "
 def csv_rows(opened: OpenStore, asked: schemas.FinderQuery) -> Iterator[list[Cell]]:
     """All pairs that match, a row each, under ``CSV_HEADER``."""
     table, places = opened.pair_table, matching(opened, asked)
-    figures = [table.column(name) for name in CSV_FIGURES]
-    for place in places.tolist():
+    figures = [table.column(name)[places].tolist() for name in CSV_FIGURES]
+    # Read at once: pair by pair, as cards are, takes nine times as long.
+    ids, weights = (
+        np.array(opened.store.explanations[name][..., :SUMMARY_WORDS]).reshape(len(table), -1)
+        for name in ("word_ids", "weights")
+    )
+    vocabulary = opened.store.vocabulary
+    for place, *told in zip(places.tolist(), *figures, strict=True):
         head, neuron = divmod(place, opened.n_neurons)
-        words = words_of(opened, neuron, head, SUMMARY_WORDS)
-        cells: list[Cell] = [neuron, head, *(float(figure[place]) for figure in figures)]
-        for word in words:
-            cells += [word.word, word.weight]
-        yield cells + [None] * (len(CSV_HEADER) - len(cells))
+        cells: list[Cell] = [neuron, head, *told]
+        for word, weight in zip(ids[place].tolist(), weights[place].tolist(), strict=True):
+            cells += [vocabulary[word], weight] if word >= 0 else [None, None]
+        yield cells
 
 
 def _chosen(opened: OpenStore, asked: schemas.FinderQuery) -> Bool[np.ndarray, " pair"] | None:

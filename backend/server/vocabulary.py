@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 from rapidfuzz import process
@@ -17,15 +18,22 @@ class Vocabulary:
     def __init__(self, words: Sequence[str]) -> None:
         self._words = list(words)
         self._folded = [word.casefold() for word in words]
-        self._padded = [f" {word} " for word in self._folded]
+        self._with_part: defaultdict[str, list[int]] = defaultdict(list)
+        for number, word in enumerate(self._folded):
+            for part in dict.fromkeys(word.split()):
+                self._with_part[part].append(number)
 
     def having(self, text: str) -> list[int]:
         """Numbers of the entries that are ``text`` or hold it as a whole part.
 
         ``dog`` finds ``dog`` and ``hot dog``, not ``dogma``.
         """
-        sought = f" {text.casefold()} "
-        return [number for number, word in enumerate(self._padded) if sought in word]
+        parts = text.casefold().split()
+        if not parts:
+            return []
+        sought = f" {' '.join(parts)} "
+        candidates = self._with_part.get(parts[0], [])
+        return [number for number in candidates if sought in f" {self._folded[number]} "]
 
     def completions(self, text: str, wanted: int) -> list[int]:
         """Numbers of the entries that begin with ``text``, then of those with a part that does."""

@@ -14,6 +14,9 @@ from backend.server.pages.finder import Heading, headings_of
 from backend.server.pages.tiles import tiles_of_pairs
 from backend.server.schemas.finder import Region, without_blanks
 from backend.server.services import Services
+from backend.server.splits import featured_splits
+
+FEATURED_SPLITS = 6
 
 ROWS = 8
 """Pairs that the table under the map begins with."""
@@ -36,12 +39,14 @@ class ModelPage(Page):
 
     template: ClassVar[str] = "model.html"
     compiles: ClassVar[bool] = True
-    parts: ClassVar[tuple[str, ...]] = ("map", "pairs", "clearest", "provenance")
+    parts: ClassVar[tuple[str, ...]] = ("map", "pairs", "splits", "clearest", "provenance")
 
     detail: schemas.ModelDetail
     """The model with its provenance and its clearest pairs."""
     asked: AtlasQuery
     """The chosen part of the map, and what its points are coloured by."""
+    featured: list[schemas.Split]
+    """Pairs that part most strongly from their neurons, each with another first word."""
     found: schemas.FoundPairs
     """The first pairs of that part, or of all."""
     headings: list[Heading]
@@ -65,6 +70,7 @@ def model_page(services: Services, name: str, asked: AtlasQuery | None = None) -
         model=detail,
         detail=detail,
         asked=asked,
+        featured=featured_splits(opened, services.urls, wanted=FEATURED_SPLITS),
         found=find_pairs(opened, services.urls, rows.model_copy(update={"limit": ROWS})),
         headings=headings_of(services.urls, name, rows),
         table_url=services.urls.pairs(name, rows.asked()),

@@ -90,6 +90,12 @@ class PairsMap {
 
   listen() {
     const { plot, root } = this;
+    // A finger scrolls the page until it is given something to do on the map.
+    if (this.touch)
+      for (const input of /** @type {NodeListOf<HTMLInputElement>} */ (
+        root.querySelectorAll("[name=drag]")
+      ))
+        input.checked = false;
     plot.on("plotly_hover", (/** @type {any} */ event) => this.#hover(event));
     plot.on("plotly_unhover", () => this.touch || this.card.hide());
     plot.on("plotly_click", (/** @type {any} */ event) => this.#press(event));
