@@ -260,6 +260,11 @@ def test_two_texts_can_be_contrasted_and_taken_away(page: Page, sample: bytes) -
     panel.get_by_label("rather than").fill("blue")
     panel.get_by_role("button", name="Explain").click()
     expect(panel.locator("[data-verdict]")).to_contain_text("minus that to “blue”")
+    page.get_by_role("tab", name="Result").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV", exact=True).click()
+    assert "pairs,red," in Path(download.value.path()).read_text()
+    panel = open_panel(page, "Score")
     for kind, begins in (("CSV", "part,neuron"), ("SVG", "<svg"), ("HTML", "<!doctype html>")):
         with page.expect_download() as download:
             panel.get_by_role("button", name=kind, exact=True).click()
@@ -366,6 +371,31 @@ def test_prompts_by_keyboard(page: Page) -> None:
     page.keyboard.type("RED")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert").filter(has_text="is there already")).to_be_visible()
+
+
+def test_words_of_the_vocabulary_are_suggested(page: Page) -> None:
+    page.goto("/demo/lab")
+    field = page.get_by_label("What to look for", exact=True)
+    field.press_sequentially("butt")
+    option = page.get_by_role("option", name=re.compile("^butterfly"))
+    expect(option.first).to_be_visible()
+    field.press("ArrowDown")
+    field.press("Enter")
+    expect(page.get_by_role("list", name="Prompts").get_by_role("listitem")).to_have_count(1)
+    expect(page.locator("#prompt-list")).to_be_hidden()
+
+
+def test_nothing_moves_while_a_result_is_opened(page: Page, sample: bytes) -> None:
+    segment(page, sample, "red", "blue")
+    page.add_init_script(
+        """window.shift = 0;
+        new PerformanceObserver((list) => {
+          for (const entry of list.getEntries())
+            if (!entry.hadRecentInput) window.shift += entry.value;
+        }).observe({ type: "layout-shift", buffered: true });"""
+    )
+    page.goto(page.url, wait_until="networkidle")
+    assert page.evaluate("window.shift") < 0.02
 
 
 def test_a_dropped_and_a_pasted_picture(page: Page, sample: bytes) -> None:

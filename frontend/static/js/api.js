@@ -39,6 +39,20 @@ export async function call(url, options = {}) {
 }
 
 /**
+ * @param {string} url
+ * @param {object} body sent as JSON
+ * @param {AbortSignal} [signal]
+ */
+export function post(url, body, signal) {
+  return call(url, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+    signal,
+  });
+}
+
+/**
  * @param {Response} response
  * @returns {Promise<ApiProblem>}
  */

@@ -41,6 +41,8 @@ export class Chips {
   commit() {
     const text = this.input.value;
     this.input.value = "";
+    // Whoever suggests words for what is typed hears that it is gone.
+    this.input.dispatchEvent(new Event("input"));
     return this.add(text);
   }
 

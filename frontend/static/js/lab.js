@@ -2,9 +2,11 @@
 /** The lab: picture and prompts in, a result out, drawn by the server, and what can be asked of it. */
 
 import { announce } from "./announce.js";
-import { call, showProblem } from "./api.js";
+import { call, post, showProblem } from "./api.js";
 import { Chips } from "./chips.js";
 import { element, part } from "./dom.js";
+import { Drawn } from "./lab/drawn.js";
+import { areasOf, copy, curlOf, save } from "./lab/files.js";
 import { classesOf, wireLegend } from "./lab/legend.js";
 import { Score } from "./lab/score.js";
 import { Settings } from "./lab/settings.js";
@@ -17,17 +19,14 @@ import { Why } from "./lab/why.js";
 import { Work } from "./lab/work.js";
 import { remember, rememberUpload, uploads } from "./memory.js";
 import { Picture } from "./picture.js";
+import { upload } from "./upload.js";
 
 /** @typedef {import("./lab/wire.js").Segmentation} Segmentation */
-/** @typedef {import("./lab/wire.js").UploadedImage} UploadedImage */
 
 const POLL_MS = 2000;
 
 /** After the last change of a question whose picture is known, before it is asked by itself. */
 const SETTLE_MS = 400;
-
-/** Results of steps that undo and redo need not fetch again; each is up to 200 KB. */
-const STEPS_KEPT = 50;
 
 /** Words of a picture's own that a newcomer begins with. */
 const WORDS_TO_BEGIN_WITH = 3;
@@ -59,10 +58,7 @@ class Lab {
     this.opened = { attribution: null, place: null, ablation: null };
     /** @type {number | undefined} */
     this.settling = undefined;
-    /** @type {Map<string, string>} */
-    this.pages = new Map();
-    /** @type {Map<string, Segmentation>} */
-    this.results = new Map();
+    this.drawn = new Drawn(root.dataset.model ?? "");
     this.work = new Work({
       progress: part(this.form, "[data-progress]", HTMLElement),
       elapsed: part(this.form, "[data-elapsed]", HTMLElement),
@@ -135,15 +131,11 @@ class Lab {
       this.chips.input.focus();
       return;
     }
-    const question = {
-      image_id: this.image,
-      prompts: this.chips.values.map((prompt) => prompt.replaceAll(" / ", ", ")),
-      ...this.settings.asked(),
-    };
+    const question = this.#question();
     await this.work.run(
       async (signal) => {
-        const made = await this.#post("segmentations", JSON.stringify(question), signal);
-        return { made, html: await this.#page(made.url, signal) };
+        const made = await post(this.#segmentations, question, signal);
+        return { made, html: await this.drawn.page(made.url, signal) };
       },
       ({ made, html }) => {
         this.opened = { attribution: null, place: null, ablation: null };
@@ -164,14 +156,12 @@ class Lab {
     this.image = null;
     this.chosen = chosen;
     this.#forgetResult();
-    const body = "file" in chosen ? new FormData() : JSON.stringify(chosen);
-    if ("file" in chosen && body instanceof FormData) body.append("image", chosen.file, "image");
     const taken = await this.work.run(
-      (signal) => this.#post("images", body, signal),
-      (/** @type {UploadedImage} */ image) => {
+      (signal) => upload(`${this.root.dataset.model}/images`, chosen, signal),
+      (image) => {
         this.image = image.id;
         this.chosen = null;
-        if (image.delete_token) rememberUpload(image.id, image.delete_token);
+        rememberUpload(image.id, image.delete_token);
         this.#suggest(image.suggestions);
       },
     );
@@ -185,15 +175,17 @@ class Lab {
     else this.#push();
   }
 
-  /**
-   * @param {"images" | "segmentations"} what
-   * @param {FormData | string} body
-   * @param {AbortSignal} signal
-   */
-  #post(what, body, signal) {
-    const headers = typeof body === "string" ? { "Content-Type": "application/json" } : undefined;
-    const url = `${this.root.dataset.model}/${what}`;
-    return call(url, { method: "POST", headers, body, signal });
+  get #segmentations() {
+    return `${this.root.dataset.model}/segmentations`;
+  }
+
+  /** What is asked, as the API takes it; synonyms of a prompt are set apart by slashes here. */
+  #question() {
+    return {
+      image_id: this.image,
+      prompts: this.chips.values.map((prompt) => prompt.replaceAll(/ +\/ +/g, ", ")),
+      ...this.settings.asked(),
+    };
   }
 
   #wireForm() {
@@ -205,6 +197,11 @@ class Lab {
       if (method) part(this.form, `[name=method][value=${method}]`, HTMLInputElement).click();
       if (target.closest("[data-compare]")) this.settings.beside.click();
       if (target.closest("[data-delete-upload]")) void this.#deletePicture();
+      const { segmentation } = this;
+      if (segmentation && target.closest("[data-areas-file]"))
+        save(`areas-${segmentation.id.slice(0, 8)}.csv`, "text/csv", areasOf(segmentation));
+      if (target.closest("[data-copy-question]"))
+        void copy(target, curlOf(this.#segmentations, this.#question()));
     });
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -231,7 +228,7 @@ class Lab {
    */
   async #openResult(id) {
     try {
-      this.#enter(this.results.get(id) ?? (await call(`${this.root.dataset.model}/segmentations/${id}`)));
+      this.#enter(await this.drawn.result(id));
     } catch (error) {
       showProblem(this.problem, error);
     }
@@ -242,8 +239,7 @@ class Lab {
    * @param {Segmentation} made
    */
   #enter(made) {
-    if (this.results.size >= STEPS_KEPT) this.results.clear();
-    this.results.set(made.id, made);
+    this.drawn.keep(made);
     this.segmentation = made;
     this.image = made.image;
     this.fresh = true;
@@ -319,8 +315,8 @@ class Lab {
    */
   async #restoreResult(query, id) {
     for (const name of [...OPENED, "panel"]) query.delete(name);
-    const html = await this.#page(`${this.root.dataset.lab}?${query}`);
-    const made = id === null ? null : (this.results.get(id) ?? (await call(`${this.root.dataset.model}/segmentations/${id}`)));
+    const html = await this.drawn.page(`${this.root.dataset.lab}?${query}`);
+    const made = id === null ? null : await this.drawn.result(id);
     const drawn = this.#show(html, made);
     const chips = /** @type {NodeListOf<HTMLElement>} */ (
       drawn.querySelectorAll("[data-chip-list] [data-prompt]")
@@ -428,26 +424,11 @@ class Lab {
     return new URLSearchParams(here ? location.search : this.root.dataset.state);
   }
 
-  /**
-   * @param {string} url
-   * @param {AbortSignal} [signal]
-   */
-  async #page(url, signal) {
-    const known = this.pages.get(url);
-    if (known !== undefined) return known;
-    const answer = await fetch(url, { signal });
-    if (!answer.ok) throw new Error("The result could not be shown.");
-    const html = await answer.text();
-    if (this.pages.size >= STEPS_KEPT) this.pages.clear();
-    this.pages.set(url, html);
-    return html;
-  }
-
   /** @param {string[]} words that the picture is most like */
   #suggest(words) {
     if (words.length === 0) return;
-    part(this.form, "[data-suggestions-about]", HTMLElement).textContent = "Words near this picture";
-    part(this.form, "[data-suggestions]", HTMLElement).replaceChildren(
+    part(this.form, "[data-near-about]", HTMLElement).textContent = "Words near this picture";
+    part(this.form, "[data-near-words]", HTMLElement).replaceChildren(
       ...words.map((word) =>
         element("button", { type: "button", class: "chip", "data-add-prompt": word }, word),
       ),
@@ -456,7 +437,7 @@ class Lab {
 
   /** @returns {string[]} */
   #suggestions() {
-    return [...this.form.querySelectorAll("[data-suggestions] [data-add-prompt]")].map(
+    return [...this.form.querySelectorAll("[data-near-words] [data-add-prompt]")].map(
       (button) => button.getAttribute("data-add-prompt") ?? "",
     );
   }

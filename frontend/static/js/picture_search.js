@@ -2,10 +2,11 @@
 /** Search by a picture: gives the picture to the server and goes to the page of its pairs. */
 
 import { announce } from "./announce.js";
-import { call, showProblem } from "./api.js";
+import { showProblem } from "./api.js";
 import { part } from "./dom.js";
 import { rememberUpload } from "./memory.js";
 import { Picture } from "./picture.js";
+import { upload } from "./upload.js";
 
 /** @param {HTMLElement} root */
 function wire(root) {
@@ -37,25 +38,6 @@ function wire(root) {
       showProblem(problem, error);
     }
   }
-}
-
-/**
- * @param {string} url
- * @param {import("./picture.js").Chosen} chosen
- * @param {AbortSignal} signal
- * @returns {Promise<{id: string, delete_token: string}>}
- */
-function upload(url, chosen, signal) {
-  if (!("file" in chosen))
-    return call(url, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(chosen),
-      signal,
-    });
-  const body = new FormData();
-  body.append("image", chosen.file, "image");
-  return call(url, { method: "POST", body, signal });
 }
 
 const root = document.querySelector("[data-picture-search]");

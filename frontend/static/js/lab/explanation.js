@@ -1,7 +1,7 @@
 // @ts-check
 /** A panel that shows how a number comes from pairs: asked of the API, drawn, taken away. */
 
-import { call } from "../api.js";
+import { call, post } from "../api.js";
 import { element, part } from "../dom.js";
 import { copy, csvOf, curlOf, htmlOf, save, svgOf } from "./files.js";
 import { pairRows } from "./pair_rows.js";
@@ -102,12 +102,7 @@ export class Explanation {
    * @returns {Promise<Attribution>}
    */
   #post(body, signal) {
-    return call(this.bench.endpoint("attributions"), {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(body),
-      signal,
-    });
+    return post(this.bench.endpoint("attributions"), body, signal);
   }
 
   /**

@@ -38,7 +38,38 @@ export function csvOf({ constant, pairs, remainder, total, totalName }) {
     [`${remainder.pairs} other pairs`, "", "", "", remainder.contribution],
     [totalName, "", "", "", total],
   ];
-  return rows.map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n";
+  return table(rows);
+}
+
+/**
+ * @param {import("./wire.js").Segmentation} made
+ * @returns {string} one line a prompt and method
+ */
+export function areasOf({ results }) {
+  const rows = results.flatMap(({ method, classes, background_share }) => [
+    ...classes.map(({ prompt, area_share, peak }) => [method, prompt, area_share, peak]),
+    [method, "(background)", background_share, ""],
+  ]);
+  return table([["method", "prompt", "area_share", "peak"], ...rows]);
+}
+
+/**
+ * @param {import("./wire.js").Ablation} answer
+ * @returns {string} one line a prompt
+ */
+export function rankingOf({ prompts }) {
+  const names = /** @type {const} */ (["score", "rank", "probability"]);
+  const rows = prompts.map(({ prompt, before, after }) => [
+    prompt,
+    ...names.flatMap((name) => [before[name], after[name]]),
+  ]);
+  const header = names.flatMap((name) => [`${name}_before`, `${name}_after`]);
+  return table([["prompt", ...header], ...rows]);
+}
+
+/** @param {(string | number)[][]} rows */
+function table(rows) {
+  return `${rows.map((row) => row.map(cell).join(",")).join("\r\n")}\r\n`;
 }
 
 /** @param {Sum} sum */

@@ -1,7 +1,7 @@
 // @ts-check
 /** Pairs that were brought along to be tried on a picture: their value on it, and where it is. */
 
-import { call } from "../api.js";
+import { post } from "../api.js";
 import { part } from "../dom.js";
 import { number } from "../numbers.js";
 import { addressOf } from "./pair_names.js";
@@ -19,21 +19,21 @@ export class Trial {
     this.answer = null;
     for (const button of root.querySelectorAll("[data-trial-map]"))
       button.addEventListener("click", () => this.#showMap(button.getAttribute("data-trial-map")));
+    for (const button of root.querySelectorAll("[data-trial-off]"))
+      button.addEventListener("click", () =>
+        bench.switchOff(button.getAttribute("data-trial-off") ?? ""),
+      );
   }
 
   /** There is another result: ask for the pairs' values on it, and show the first one's map. */
   async renew() {
     const { segmentation } = this.bench;
     if (!segmentation || this.pairs.length === 0) return;
-    const answer = await call(this.bench.endpoint("attributions"), {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({
-        segmentation: segmentation.id,
-        text: segmentation.classes[0].prompt,
-        pairs: this.pairs,
-        top: 1,
-      }),
+    const answer = await post(this.bench.endpoint("attributions"), {
+      segmentation: segmentation.id,
+      text: segmentation.classes[0].prompt,
+      pairs: this.pairs,
+      top: 1,
     });
     if (this.bench.segmentation !== segmentation) return;
     this.answer = answer;
@@ -49,8 +49,7 @@ export class Trial {
         ? ""
         : `, more than on ${number(map.percentile)} % of the data set's images`;
     place.textContent = `Its value on this picture is ${number(map.value)}${standing}.`;
-    const button = this.root.querySelector(`[data-trial-map="${addressOf(map)}"]`);
-    if (button instanceof HTMLButtonElement) button.hidden = false;
+    part(this.root, `[data-trial-actions="${addressOf(map)}"]`, HTMLElement).hidden = false;
   }
 
   /** @param {string | null} address */

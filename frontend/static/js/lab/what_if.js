@@ -2,10 +2,10 @@
 /** What would be if pairs, heads or neurons were off: scores, ranking and mask, before and after. */
 
 import { announce } from "../announce.js";
-import { call, showProblem } from "../api.js";
+import { call, post, showProblem } from "../api.js";
 import { element, part, svg } from "../dom.js";
 import { count, number, percent, signed } from "../numbers.js";
-import { copy, curlOf, save } from "./files.js";
+import { copy, curlOf, rankingOf, save } from "./files.js";
 import { Work } from "./work.js";
 
 /** @typedef {import("./wire.js").Ablation} Ablation */
@@ -99,12 +99,7 @@ export class WhatIf {
    * @returns {Promise<Ablation>}
    */
   #post(segmentation, signal) {
-    return call(this.bench.endpoint("ablations"), {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ segmentation, ...this.#asked() }),
-      signal,
-    });
+    return post(this.bench.endpoint("ablations"), { segmentation, ...this.#asked() }, signal);
   }
 
   /** The changes as the API takes them. */
@@ -156,11 +151,16 @@ export class WhatIf {
       const body = { segmentation: this.answer?.segmentation, ...this.#asked() };
       void copy(copyCall, curlOf(this.bench.endpoint("ablations"), body));
     });
-    part(this.shown, "[data-file=json]", HTMLElement).addEventListener("click", () => {
-      const { answer } = this;
-      if (answer)
-        save(`ablation-${answer.id.slice(0, 8)}.json`, "application/json", JSON.stringify(answer));
-    });
+    /** @type {["csv" | "json", string, (answer: Ablation) => string][]} */
+    const kinds = [
+      ["csv", "text/csv", rankingOf],
+      ["json", "application/json", JSON.stringify],
+    ];
+    for (const [kind, type, text] of kinds)
+      part(this.shown, `[data-file=${kind}]`, HTMLElement).addEventListener("click", () => {
+        const { answer } = this;
+        if (answer) save(`ablation-${answer.id.slice(0, 8)}.${kind}`, type, text(answer));
+      });
   }
 
   /** @param {Change} change */

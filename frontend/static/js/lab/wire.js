@@ -21,12 +21,12 @@
  * @property {number} width
  * @property {number} height
  * @property {string[]} suggestions
- * @property {string} [delete_token]
  *
  * @typedef {object} SegmentationClass
  * @property {string} prompt
  * @property {string} colour
  * @property {number} area_share
+ * @property {number} peak
  * @property {Cells | null} logits
  *
  * @typedef {object} MethodResult
