@@ -19,7 +19,7 @@ from backend.clip.encoder import EncodingSettings
 from backend.clip.masks import BACKGROUND as NOTHING
 from backend.clip.options import Background, Centring, Orientation, SegmentationSettings
 from backend.clip.segmentation import SegmentationMaps
-from backend.clip.windows import View
+from backend.clip.windows import View, layout
 from backend.lab import Ablation, Baseline, Lab
 from backend.pairs.ablation import Part
 from backend.pairs.attribution import largest_parts
@@ -325,6 +325,8 @@ def _segmented(
         for start in range(0, len(images), IMAGES_AT_ONCE):
             paths = images[start : start + IMAGES_AT_ONCE]
             pictures = [open_upright(path) for path in paths]
+            for path, picture in zip(paths, pictures, strict=True):
+                _check_extent(lab, path, picture, encoding)
             together = lab.segmenter.encode_many(pictures, encoding)
             for path, seen in zip(paths, together, strict=True):
                 yield path, seen.size, lab.segmenter.answer(seen, read, settings, behind=behind)
@@ -332,6 +334,19 @@ def _segmented(
         raise
     except ValueError as error:
         raise CommandError(str(error)) from error
+
+
+def _check_extent(lab: Lab, path: Path, picture: Image.Image, encoding: EncodingSettings) -> None:
+    """Raises a CommandError that names the picture if it needs too many windows or cells."""
+    try:
+        layout(
+            picture.size,
+            native=lab.model.image_size,
+            view=encoding.view,
+            shorter_side=encoding.shorter_side,
+        )
+    except ValueError as error:
+        raise CommandError(f"{path}: {error}") from error
 
 
 def _places(images: Sequence[Path], out: Path) -> dict[Path, Path]:

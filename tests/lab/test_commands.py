@@ -21,9 +21,10 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def run(place: Place, tmp_path: Path) -> Run:
-    """A command in a folder with two pictures and a file that is none."""
+    """A command in a folder with two pictures, one too long, and a file that is none."""
     for number in range(2):
         picture(90, 70, number).save(tmp_path / f"{number}.png")
+    picture(3000, 3, 2).save(tmp_path / "long.png")
     (tmp_path / "text.png").write_text("no picture")
 
     def command(*arguments: object) -> Result:
@@ -110,6 +111,7 @@ def test_ablation_tells_before_and_after(run: Run, tmp_path: Path) -> None:
     [
         ("segment none.png --prompt cat --out x.png", "none.png does not exist"),
         ("segment text.png --prompt cat --out x.png", "not an image that can be read"),
+        ("segment 0.png long.png --prompt cat --out masks", "long.png: a picture of 3000 x 3"),
         ("segment 0.png --prompt cat --out no/x.png", "does not exist"),
         ("segment 0.png 0.png --prompt cat --out masks", "several pictures are named '0'"),
         ("segment 0.png --prompt cat --out x.png --share 2", "share must be above 0"),
