@@ -59,7 +59,9 @@ class Combobox {
       if (text === this.typed && document.activeElement === this.input)
         this.#show(found.suggestions);
     } catch {
-      this.#close(); // the search itself will say what is wrong
+      // The search itself will say what is wrong.  An answer that is not waited for any more says
+      // nothing, least of all to the question that took its place.
+      if (text === this.typed) this.#close();
     }
   }
 
