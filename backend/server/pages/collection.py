@@ -37,7 +37,7 @@ class CollectionPage(Page):
 def collection_page(services: Services, name: str, wanted: Wanted) -> CollectionPage:
     urls = services.urls
     told = collection(services.catalog, urls, name, wanted)
-    detail = services.catalog.model(name)
+    detail = services.catalog.summary(name)
     query = told.url.partition("?")[2]
     number = len(told.entries)
     return CollectionPage(

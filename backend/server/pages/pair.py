@@ -57,7 +57,7 @@ class PairPage(Page):
 
 def pair_page(services: Services, name: str, neuron: int, head: int) -> PairPage:
     pair = services.catalog.pair(name, neuron, head)
-    detail = services.catalog.model(name)
+    detail = services.catalog.summary(name)
     words = formats.first_words(pair.explanation)
     wanted = [word.word for word in pair.explanation if word.weight > 0][:PROMPTS_FROM_PAIR]
     return PairPage(
@@ -101,7 +101,7 @@ def _compare_urls(services: Services, pair: schemas.Pair) -> dict[str, str]:
     }
 
 
-def _steps(services: Services, detail: schemas.ModelDetail, neuron: int, head: int) -> list[Step]:
+def _steps(services: Services, detail: schemas.ModelSummary, neuron: int, head: int) -> list[Step]:
     urls, name = services.urls, detail.name
     heads = steps_along(
         "head", head, detail.heads, lambda h: urls.pair(name, neuron, h), prefixes=("",)
