@@ -64,6 +64,13 @@ def test_the_page_shows_what_its_twin_says_as_text(client: TestClient) -> None:
     assert "<script>alert" not in embedded
 
 
+def test_a_few_pairs_lead_to_their_comparison(client: TestClient) -> None:
+    few = client.get(f"{PAGE}?pairs=3.1,7.2", headers=HTML).text
+    assert 'href="/demo/compare?pairs=3.1,7.2"' in few
+    many = client.get(f"{PAGE}?pairs=1.1,2.1,3.1,4.1,5.1", headers=HTML).text
+    assert "/demo/compare?pairs" not in many
+
+
 def test_an_empty_collection_says_how_to_begin(client: TestClient) -> None:
     text = client.get(PAGE, headers=HTML).text
     assert "Nothing is collected yet" in text

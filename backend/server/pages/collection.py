@@ -24,6 +24,8 @@ class CollectionPage(Page):
     """The list as a file that can be read in again."""
     table_url: str
     """The list as a table for spreadsheets."""
+    compare_url: str | None
+    """The pairs on the same images, where there are as few as can be compared."""
     most_pairs: int
     """More are refused."""
     most_title: int
@@ -50,11 +52,19 @@ def collection_page(services: Services, name: str, wanted: Wanted) -> Collection
         collection=told,
         file_url=_with(urls.api_collection(name, "json"), query),
         table_url=_with(urls.api_collection(name, "csv"), query),
+        compare_url=_comparison(services, told),
         most_pairs=schemas.MAX_COLLECTED,
         most_title=schemas.MAX_TITLE_CHARACTERS,
         most_about=schemas.MAX_NOTE_CHARACTERS,
         most_note=schemas.MAX_ENTRY_NOTE_CHARACTERS,
     )
+
+
+def _comparison(services: Services, told: schemas.Collection) -> str | None:
+    places = [(entry.neuron, entry.head) for entry in told.entries]
+    if not 2 <= len(places) <= schemas.MAX_COMPARED:
+        return None
+    return services.urls.compare(told.model, places)
 
 
 def _with(address: str, query: str) -> str:
