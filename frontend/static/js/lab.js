@@ -111,6 +111,15 @@ class Lab {
     this.#push();
   }
 
+  /**
+   * The same step, of which a panel shows more.
+   * @param {Partial<typeof this.opened>} change
+   */
+  note(change) {
+    Object.assign(this.opened, change);
+    this.#settle();
+  }
+
   /** @param {string} address of a pair */
   switchOff = (address) => {
     this.#showPanel("what-if");
@@ -362,8 +371,8 @@ class Lab {
   /** A panel is looked at: what it shows by itself is asked now. */
   #panelChosen() {
     if (!this.fresh) return;
-    if (this.tabs.selected === "score") void this.score.ask();
-    if (this.tabs.selected === "what-if") void this.whatIf.ask();
+    if (this.tabs.selected === "score") void this.score.ask("note");
+    if (this.tabs.selected === "what-if") void this.whatIf.ask("note");
     else if (this.segmentation) this.stage?.showResult(this.segmentation.results[0]);
   }
 

@@ -20,6 +20,7 @@ export const PAIRS_SHOWN = 10;
  * @property {import("./wire.js").Segmentation | null} segmentation the result that is shown
  * @property {import("./stage.js").Stage | null} stage
  * @property {(change: Record<string, string | null>) => void} step a new step: values of the address
+ * @property {(change: Record<string, string | null>) => void} note the same step with more to it
  * @property {(address: string) => void} switchOff
  */
 

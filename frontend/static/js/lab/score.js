@@ -28,14 +28,17 @@ export class Score {
     this.explanation = new Explanation(root, bench, sumOf);
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
-      void this.ask();
+      void this.ask("step");
     });
-    this.form.addEventListener("change", () => void this.ask());
+    this.form.addEventListener("change", () => void this.ask("step"));
     this.where.addEventListener("click", () => this.#showTokens());
   }
 
-  /** Ask how the score of the text that is typed comes about, unless that is what is shown. */
-  async ask() {
+  /**
+   * Ask how the score of the text that is typed comes about, unless that is what is shown.
+   * @param {"step" | "note"} as whether that is a step of its own
+   */
+  async ask(as) {
     const { segmentation } = this.bench;
     const text = this.text.value.trim();
     const against = this.against.value.trim();
@@ -46,7 +49,7 @@ export class Score {
       { segmentation: segmentation.id, text, ...(against ? { against } : {}) },
       (fresh) => {
         this.#show(fresh);
-        this.bench.step({ attribution: fresh.id });
+        this.bench[as]({ attribution: fresh.id });
       },
     );
   }

@@ -79,8 +79,11 @@ export class WhatIf {
     this.renew();
   }
 
-  /** Ask, if there are changes whose answer is not shown. */
-  async ask() {
+  /**
+   * Ask, if there are changes whose answer is not shown.
+   * @param {"step" | "note"} as whether that is a step of its own
+   */
+  async ask(as) {
     const { segmentation } = this.bench;
     if (!segmentation || this.answer) return;
     if (this.changes.length === 0) return;
@@ -88,7 +91,7 @@ export class WhatIf {
       (signal) => this.#post(segmentation.id, signal),
       (answer) => {
         this.#show(answer);
-        this.bench.step({ ablation: answer.id });
+        this.bench[as]({ ablation: answer.id });
       },
     );
   }
@@ -172,7 +175,7 @@ export class WhatIf {
   #changed() {
     this.#drawChanges();
     this.answer = null;
-    if (this.changes.length > 0) void this.ask();
+    if (this.changes.length > 0) void this.ask("step");
     else part(this.root, "[data-reset]", HTMLElement).click();
   }
 
