@@ -34,6 +34,7 @@ from backend.store.format import (
     check_name,
 )
 from backend.store.writer import SCRATCH
+from backend.tables import size_text
 from precompute.errors import InputError
 from precompute.estimate import Estimate, estimate
 from precompute.scratch import Scratch, differences, refuse_another
@@ -105,8 +106,8 @@ def check_space(out: Path, expected: Estimate) -> None:
     free = shutil.disk_usage(out).free
     if needed > free:
         raise InputError(
-            f"the disk of {out} has {free / 1e9:.1f} GB free "
-            f"where about {needed / 1e9:.1f} GB are needed"
+            f"the disk of {out} has {size_text(free)} free "
+            f"where about {size_text(needed)} are needed"
         )
 
 

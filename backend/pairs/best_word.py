@@ -25,8 +25,11 @@ GROUP = 128
 speed of memory, the place of the largest only in the winning group: on two cores 1 ms for 256
 signals and 30,000 words where ``abs().argmax()`` takes 30, beside 97 for the product itself."""
 
-MOST_CANDIDATES = 256
-"""Of one signal: scoring as many again takes as long as scoring 30,000 words in one product."""
+WORDS_PER_CANDIDATE = 128
+"""Scoring one word of one signal again takes as long as scoring so many in one float32 product."""
+
+FEWEST_CANDIDATES = 8
+"""Of one signal, that are scored again even of a small vocabulary."""
 
 CANDIDATES_AT_ONCE = 1 << 14
 """Gathered words and residuals of as many take 100 MB at 768 wide."""
@@ -111,7 +114,7 @@ class ByBfloat16:
     words 768 wide that leaves three of 30,000 on average.
 
     Args:
-        exact: asked for the signals that have more than MOST_CANDIDATES left.
+        exact: asked for the signals that have too many left, where many words are nearly alike.
     """
 
     def __init__(self, dictionary: Float[Tensor, "word d_out"], exact: BestWord) -> None:
@@ -122,6 +125,7 @@ class ByBfloat16:
         filled = F.pad(rounded, (0, 0, 0, _whole_groups(len(dictionary)) - len(dictionary)))
         self._rounded = filled.T.contiguous()
         self._scores = rounded.new_empty(0, len(filled))
+        self._most = max(FEWEST_CANDIDATES, len(dictionary) // WORDS_PER_CANDIDATE)
 
     def __call__(
         self, residual: Float[Tensor, "signal d_out"], *, active: Bool[Tensor, " signal"]
@@ -134,7 +138,7 @@ class ByBfloat16:
         # The rough score from which the upper bound of a float32 score reaches the leader's.
         needed = (reached - self._bound(residual, rounded)) / (1 + BFLOAT16_ROUNDING)
         needed = needed.masked_fill(~active, torch.inf)
-        signal, word, many = _reaching(rough, largest, needed)
+        signal, word, many = _reaching(rough, largest, needed, most=self._most)
         known = word < len(self._dictionary)
         best = self._best_of(residual, signal[known], word[known])
         if many.any():
@@ -192,18 +196,20 @@ def _reaching(
     rough: Int[Tensor, "signal word"],
     largest: Int[Tensor, "signal group"],
     needed: Float[Tensor, " signal"],
+    *,
+    most: int,
 ) -> tuple[Int[Tensor, " candidate"], Int[Tensor, " candidate"], Bool[Tensor, " signal"]]:
     """Signals and words whose rough score is at least what the signal needs, both ascending.
 
-    Signals with more than MOST_CANDIDATES are told instead (third), and left out.
+    Signals with more than ``most`` are told instead (third), and left out.
     """
     signal, group = (_as_float(largest) >= needed[:, None]).nonzero(as_tuple=True)
-    many = torch.bincount(signal, minlength=len(needed)) > MOST_CANDIDATES
+    many = torch.bincount(signal, minlength=len(needed)) > most
     signal, group = signal[~many[signal]], group[~many[signal]]
     scores = rough.view(-1, GROUP).index_select(0, signal * largest.shape[1] + group)
     place, within = (_as_float(scores) >= needed[signal, None]).nonzero(as_tuple=True)
     signal, word = signal[place], group[place] * GROUP + within
-    many |= torch.bincount(signal, minlength=len(needed)) > MOST_CANDIDATES
+    many |= torch.bincount(signal, minlength=len(needed)) > most
     return signal[~many[signal]], word[~many[signal]], many
 
 

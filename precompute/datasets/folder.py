@@ -21,27 +21,29 @@ class ImageFolder(ImageSet):
         if not folder.is_dir():
             raise InputError(f"{folder} is not a folder of images")
         self._folder = folder.resolve()
-        self._paths = sorted(
-            path.relative_to(folder)
+        names = (
+            path.relative_to(folder).as_posix()
             for path in folder.rglob("*")
             if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
         )
-        if not self._paths:
+        # Strings take a fifth of the memory of paths; folder by folder, as paths are ordered.
+        self._names = sorted(names, key=lambda name: name.replace("/", "\0"))
+        if not self._names:
             kinds = ", ".join(sorted(IMAGE_SUFFIXES))
             raise InputError(f"{folder} holds no images ({kinds})")
         self.name = self._folder.name
 
     def __len__(self) -> int:
-        return len(self._paths)
+        return len(self._names)
 
     def relative_name(self, number: int) -> str:
-        return self._paths[number].as_posix()
+        return self._names[number]
 
     def size_of(self, number: int) -> int:
         try:
-            return (self._folder / self._paths[number]).stat().st_size
+            return (self._folder / self._names[number]).stat().st_size
         except OSError:
             return 0
 
     def open(self, number: int) -> Image.Image:
-        return Image.open(self._folder / self._paths[number])
+        return Image.open(self._folder / self._names[number])

@@ -51,16 +51,17 @@ def exemplar_maps(
     order = flat.argsort(stable=True)
     wanted, counts = torch.unique_consecutive(flat[order], return_counts=True)
     ends = counts.cumsum(0)
-    triples = {
-        int(number): order[int(end) - int(count) : int(end)]
-        for number, count, end in zip(wanted, counts, ends, strict=True)
-        if number >= 0
-    }
+
+    def entries_of(number: int) -> Int[Tensor, " entry"]:
+        image = int(torch.searchsorted(wanted, number))
+        found: Tensor = order[int(ends[image] - counts[image]) : int(ends[image])]
+        return found
+
     maps: Tensor | None = None
     for number, feature_map, attention in features_of(
-        model, images, features, sorted(triples), plan
+        model, images, features, wanted[wanted >= 0].tolist(), plan
     ):
-        entries = triples[number]
+        entries = entries_of(number)
         head = entries // (neurons * places)
         neuron = entries // places % neurons
         found = activation_maps(

@@ -63,7 +63,8 @@ def test_signals_with_too_many_candidates_are_scored_in_float32(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     residual, dictionary = problem()
-    monkeypatch.setattr(module, "MOST_CANDIDATES", 2)
+    monkeypatch.setattr(module, "FEWEST_CANDIDATES", 2)
+    monkeypatch.setattr(module, "WORDS_PER_CANDIDATE", 1000)
     asked = []
 
     def exact(residual: Tensor, *, active: Tensor) -> Tensor:

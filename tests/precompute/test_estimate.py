@@ -96,7 +96,7 @@ def test_a_full_disk_is_noticed_before_the_work(
     job: Job, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
-    with pytest.raises(InputError, match=r"has 0\.0 GB free where about 0\.0 GB are needed"):
+    with pytest.raises(InputError, match=r"has 1 kB free where about [\d.]+ MB are needed"):
         run(job, Progress())
     assert capsys.readouterr().err == ""
 
