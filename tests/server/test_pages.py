@@ -274,6 +274,26 @@ def test_the_lab_takes_prompts_from_its_address(client: TestClient) -> None:
     assert [html.unescape(prompt) for prompt in prompts] == ["Cat", HOSTILE]
 
 
+def test_the_lab_takes_settings_and_pairs_from_its_address(client: TestClient) -> None:
+    """What cannot be used is left out, the rest is kept."""
+    asked = {
+        "method": ["neurons", "magic", "pairs"],
+        "background": "prompts",
+        "background_prompts": ["sky", "wall"],
+        "mode": "official",
+        "threshold": "7",
+        "pairs": ["1.0,99999.0", HOSTILE],
+    }
+    text = client.get("/demo/lab", params=asked, headers=HTML).text
+    assert re.search(r'value="neurons" checked', text)
+    assert re.search(r'name="beside" checked', text)
+    assert re.search(r'<option value="prompts" selected>', text)
+    assert re.search(r'<option value="official" selected>', text)
+    assert 'value="sky, wall"' in text
+    assert 'data-trial="1.0 "' in text
+    assert "<script>alert" not in text
+
+
 def test_the_lab_restores_a_result(client: TestClient, segmentation: dict[str, Any]) -> None:
     response = client.get(segmentation["url"], headers=HTML)
     shown = html.unescape(response.text)
