@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from open_clip.model import CLIP
@@ -34,6 +35,15 @@ class Selection:
     share: float
     alike: bool
     seed: int
+
+
+def draw_selection(generator: np.random.Generator) -> Selection:
+    """A selection of any share, of either kind."""
+    return Selection(
+        share=float(generator.choice(SHARES)),
+        alike=bool(generator.integers(2)),
+        seed=int(generator.integers(1 << 31)),
+    )
 
 
 def partial_embedding(

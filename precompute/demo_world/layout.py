@@ -101,14 +101,17 @@ def uniforms(seed: int, indices: range, *, family: int) -> Floats:
 
 
 def draw_layout(
-    rows: Floats, concepts: tuple[Concept, ...], *, objects: int | None, style: Style
+    rows: Floats, concepts: tuple[Concept, ...], *, objects: int | Integers | None, style: Style
 ) -> Layout:
-    """Turn rows of uniform numbers into layouts; `objects` (1 to 4) fixes every scene's count."""
+    """Turn rows of uniform numbers into layouts.
+
+    `objects` (1 to 4) fixes every scene's count, or each scene's its own.
+    """
     scenes = len(rows)
     count = (
         np.searchsorted(np.cumsum(COUNT_SHARES), rows[:, _COUNT], side="right") + 1
         if objects is None
-        else np.full(scenes, objects)
+        else np.broadcast_to(objects, scenes)
     ).clip(1, MOST_OBJECTS)
     own = rows[:, _OBJECTS:].reshape(scenes, MOST_OBJECTS, _PER_OBJECT)
     concept = _distinct(own[:, :, 0], len(concepts))

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from precompute.demo_world.evidence import SHARES, Selection
-from precompute.demo_world.layout import MOST_OBJECTS, NO_TINT, TRAINING, Layout
+from precompute.demo_world.layout import MOST_OBJECTS, NO_TINT, TRAINING, Integers, Layout
+from precompute.demo_world.redrawing import Redrawing
 from precompute.demo_world.scenes import generate_batch
-from precompute.demo_world.schedule import Schedule
+from precompute.demo_world.schedule import Phase, Schedule
 from precompute.demo_world.vocabulary import TEMPLATES, Lexicon
 
 KEYWORDS_A_STEP = 128  # all would cost more than the images; each is met every few steps
@@ -21,15 +21,27 @@ COMPOUNDS_A_STEP = 40  # compounds true in the batch, and as many false ones mad
 
 
 @dataclass(frozen=True)
+class Regions:
+    """Objects that are seen, one a row.
+
+    `scene` [object] is the place of an object's scene, `cells` bool [object, cell] where it is, and
+    `true` bool [object, text] what is true of it.
+    """
+
+    scene: Tensor
+    cells: Tensor
+    true: Tensor
+
+
+@dataclass(frozen=True)
 class Lesson:
     """`images` uint8 [scene, size, size, 3] with a caption each, and texts that are true or not.
 
     `texts` begin with all concept names, in order; `true` is bool [scene, text]. `cells`
     [scene, cell, concept + 1] and `cell_tints` [scene, cell, tint] are the shares of each cell's
-    area that a concept, the background (last), a tint takes. `selection` is of the pairs that must
-    speak alone. `region` bool [scene, cell] is where one object of each scene is, and
-    `region_true` bool [scene, text] what is true of that object; `of_objects` are the texts that
-    can be true of one.
+    area that a concept, the background (last), a tint takes. `regions` are where single objects
+    are, and `background` bool [scene, cell] where none is. `of_objects` are the texts that can be
+    true of an object.
     """
 
     images: Tensor
@@ -38,9 +50,8 @@ class Lesson:
     true: Tensor
     cells: Tensor
     cell_tints: Tensor
-    selection: Selection
-    region: Tensor
-    region_true: Tensor
+    regions: Regions
+    background: Tensor
     of_objects: Tensor
 
 
@@ -50,14 +61,14 @@ def lesson(schedule: Schedule, step: int, *, seed: int, lexicon: Lexicon) -> Les
     phase = schedule.phases[place]
     first = schedule.first_scene(step)
     generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(TRAINING, step, 1)))
-    objects = int(generator.integers(2, 5)) if schedule.sees_crowd(step) else 1
     batch = generate_batch(
         seed,
         range(first, first + phase.batch),
         size=phase.size,
-        objects=objects,
+        objects=_counts(schedule, step, generator),
         style=phase.style,
         family=TRAINING,
+        redrawing=_redrawing(phase, generator),
     )
     words = _words(batch.layout, lexicon, generator)
     template = TEMPLATES[generator.integers(len(TEMPLATES))]
@@ -66,12 +77,6 @@ def lesson(schedule: Schedule, step: int, *, seed: int, lexicon: Lexicon) -> Les
     shown = _by_label(shares, concept, len(lexicon.names) + 1)
     shown[..., -1] = 1 - shares.sum(dim=2)
     tints = len(lexicon.tints)
-    selection = Selection(
-        share=float(generator.choice(SHARES)),
-        alike=bool(generator.integers(2)),
-        seed=int(generator.integers(1 << 31)),
-    )
-    slot = (generator.random(phase.batch) * batch.layout.count).astype(np.int64)
     return Lesson(
         images=batch.images,
         captions=[batch.caption(scene) for scene in range(phase.batch)],
@@ -81,11 +86,25 @@ def lesson(schedule: Schedule, step: int, *, seed: int, lexicon: Lexicon) -> Les
         cell_tints=_by_label(shares, torch.where(tint == NO_TINT, tints, tint), tints + 1)[
             ..., :-1
         ],
-        selection=selection,
-        region=_region(shares, torch.from_numpy(slot)),
-        region_true=words.truth(batch.layout.one_object(slot), lexicon),
+        regions=_regions(shares, batch.layout, words, lexicon),
+        background=shares.sum(dim=2) == 0,
         of_objects=words.of_objects(lexicon),
     )
+
+
+def _counts(schedule: Schedule, step: int, generator: np.random.Generator) -> int | Integers:
+    """How many objects each scene of a step has: one number for all, or in mixed batches each."""
+    phase = schedule.phases[schedule.phase(step)[0]]
+    if not phase.mixed:
+        return int(generator.integers(2, MOST_OBJECTS + 1)) if schedule.sees_crowd(step) else 1
+    crowd = generator.random(phase.batch) < phase.crowds
+    return np.where(crowd, generator.integers(2, MOST_OBJECTS + 1, phase.batch), 1)
+
+
+def _redrawing(phase: Phase, generator: np.random.Generator) -> Redrawing | None:
+    if not phase.redrawn:
+        return None
+    return Redrawing(phase.redrawn, seed=int(generator.integers(1 << 31)))
 
 
 def _cell_shares(masks: Tensor) -> Tensor:
@@ -100,9 +119,21 @@ def _by_label(shares: Tensor, labels: Tensor, count: int) -> Tensor:
     return found.scatter_add_(2, labels[:, None].expand(-1, shares.shape[1], -1), shares)
 
 
-def _region(shares: Tensor, slot: Tensor) -> Tensor:
-    """The cells [scene, cell] in which a slot's object takes half its largest share or more."""
-    own = shares.gather(2, slot[:, None, None].expand(-1, shares.shape[1], 1))[..., 0]
+def _regions(shares: Tensor, layout: Layout, words: _Words, lexicon: Lexicon) -> Regions:
+    """All objects of which something is seen, first those of the first slot."""
+    scenes, cells, truths = [], [], []
+    for slot in range(layout.count.max()):
+        own = shares[:, :, slot]
+        seen = (own > 0).any(dim=1) & torch.from_numpy(layout.count > slot)
+        alone = layout.one_object(np.full(len(layout.count), slot))
+        scenes.append(torch.nonzero(seen)[:, 0])
+        cells.append(_core(own[seen]))
+        truths.append(words.truth(alone, lexicon)[seen])
+    return Regions(torch.cat(scenes), torch.cat(cells), torch.cat(truths))
+
+
+def _core(own: Tensor) -> Tensor:
+    """The cells, of [object, cell], in which an object takes half its largest share or more."""
     return (own > 0) & (own >= own.amax(dim=1, keepdim=True) / 2)
 
 

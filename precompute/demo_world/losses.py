@@ -62,3 +62,27 @@ def density(features: Tensor) -> Tensor:
     activation = features.float().mean(dim=(2, 3))
     power = activation.square().mean(dim=0)
     return (activation.mean(dim=0) / (power + 1e-8).sqrt()).mean()
+
+
+def silence(written: Tensor, texts: Tensor, logit_scale: Tensor) -> Tensor:
+    """How much what backgrounds write moves the logits of words about objects.
+
+    `written` [scene, d_out] is what the background's cells add to an embedding of length 1; `texts`
+    unit [text, d_out]. Mean square of the logits, from their mean over the texts.
+    """
+    logits = logit_scale * written @ (texts - texts.mean(dim=0)).T
+    return logits.square().mean()
+
+
+def mixture(features: Tensor, background: Tensor, objects: Tensor) -> Tensor:
+    """How far neurons fire for backgrounds and objects alike, from 0 (for one alone) to 1.
+
+    `features` are post-ReLU, [scene, cell, neuron]; `background` and `objects` bool [scene, cell].
+    With q the background's part of a neuron's mean activations, 4q(1 - q) averaged over neurons.
+    """
+    activation = features.float()
+    ground, things = (
+        activation[where].sum(dim=0) / where.sum().clamp(min=1) for where in (background, objects)
+    )
+    part = ground / (ground + things + 1e-6)
+    return (4 * part * (1 - part)).mean()

@@ -11,10 +11,9 @@ from torch.nn import functional
 
 from precompute.demo_world.atlas import LEVELS, Atlas
 from precompute.demo_world.layout import BACKGROUND_COLUMNS, NO_TINT, Layout
-from precompute.demo_world.palette import BACKGROUND_COLOURS, PATTERNS, TINTS
+from precompute.demo_world.palette import BACKGROUND_COLOURS, LUMA, PATTERNS, TINTS
 
 NOTHING = 255  # in a mask: no object here
-LUMA = (0.299, 0.587, 0.114)
 # A sprite is read from the smallest level that is not stretched by more than this.
 MOST_STRETCH = 1.3
 PERIODS = (0.09, 0.22)  # of a background's pattern, in shares of the scene's side

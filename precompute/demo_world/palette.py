@@ -21,5 +21,8 @@ BACKGROUND_COLOURS: dict[str, tuple[int, int, int]] = {
 }
 PATTERNS: tuple[str, ...] = ("plain", "striped", "checked", "dotted", "wavy", "speckled")
 
+# How much each of red, green and blue adds to lightness.
+LUMA = (0.299, 0.587, 0.114)
+
 # Words that name a colour: a concept whose name has one is never tinted.
 COLOUR_WORDS: frozenset[str] = frozenset(BACKGROUND_COLOURS) | {"gray", "gold", "golden", "silver"}

@@ -22,6 +22,7 @@ from precompute.demo_world.layout import (
     MOST_OBJECTS,
     NO_TINT,
     UNSEEN,
+    Integers,
     Layout,
     Style,
     draw_layout,
@@ -29,6 +30,7 @@ from precompute.demo_world.layout import (
 )
 from precompute.demo_world.painting import paint
 from precompute.demo_world.palette import BACKGROUND_COLOURS, PATTERNS, TINTS
+from precompute.demo_world.redrawing import Redrawing, redraw
 
 SMALLEST, LARGEST = 32, 384  # side of a scene, pixels
 # Pixels painted at once: the working set then stays in the processor's cache (twice the speed of
@@ -123,13 +125,13 @@ def box_of(seen: NDArray[np.bool_]) -> tuple[int, int, int, int]:
     return (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
 
 
-def check_parameters(*, seed: int, size: int, objects: int | None) -> None:
+def check_parameters(*, seed: int, size: int, objects: int | Integers | None) -> None:
     """Raise ValueError, in one sentence, for a scene that can't be made."""
     if seed < 0:
         raise ValueError(f"The seed must be 0 or more, not {seed}.")
     if not SMALLEST <= size <= LARGEST:
         raise ValueError(f"The size must be {SMALLEST} to {LARGEST} pixels, not {size}.")
-    if objects is not None and not 1 <= objects <= MOST_OBJECTS:
+    if objects is not None and not 1 <= np.min(objects) <= np.max(objects) <= MOST_OBJECTS:
         raise ValueError(f"A scene has 1 to {MOST_OBJECTS} objects, not {objects}.")
 
 
@@ -138,15 +140,23 @@ def generate_batch(
     indices: range,
     *,
     size: int = 256,
-    objects: int | None = None,
+    objects: int | Integers | None = None,
     style: Style | None = None,
     family: int = UNSEEN,
+    redrawing: Redrawing | None = None,
 ) -> SceneBatch:
-    """The scenes of a seed at some indices; `family` keeps training's apart from all others."""
+    """The scenes of a seed at some indices; `family` keeps training's apart from all others.
+
+    `objects` is one count for all, or a count for each. With a `redrawing`, concepts are drawn as
+    another artist might.
+    """
     check_parameters(seed=seed, size=size, objects=objects)
     atlas = load_atlas()
     rows = uniforms(seed, indices, family=family)
     layout = draw_layout(rows, atlas.concepts, objects=objects, style=style or Style())
+    if redrawing is not None:
+        shown = layout.concept[np.arange(MOST_OBJECTS) < layout.count[:, None]]
+        atlas = redraw(atlas, torch.from_numpy(np.unique(shown)), redrawing)
     images = torch.empty(len(indices), size, size, 3, dtype=torch.uint8)
     masks = torch.empty(len(indices), size, size, dtype=torch.uint8)
     step = max(1, PIXELS_AT_ONCE // (size * size))

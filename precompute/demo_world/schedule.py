@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from precompute.demo_world.layout import Style
@@ -13,11 +13,13 @@ from precompute.demo_world.layout import Style
 class Phase:
     """Steps at one image size.
 
-    `crowds`: share of the batches that are of scenes with several objects.
-    `density`: the weight of that penalty at the phase's end, reached in a straight line.
-    `evidence`, `cells` and `regions`: weights of these losses. `peak`: a new cosine of the learning
-    rate begins here, at this rate. `frozen`: the stem and the first stage stand still, which saves
-    a third of the time.
+    `crowds`: share of the batches that are of scenes with several objects, or with `mixed` of the
+    scenes in every batch. `density`: the weight of that penalty at the phase's end, reached in a
+    straight line. `evidence`, `cells`, `regions`, `silence` and `mixture`: weights of these losses.
+    `redrawn`: share of the concepts that each batch draws as another artist might. `peak`: a new
+    course of the learning rate begins here, at this rate. `steady`: the rate stays where it is.
+    `frozen`: how many stages of the image tower stand still, from the first on, which saves time.
+    `reuse`: how often a scene is met, on average: only every so many steps see new ones.
     """
 
     size: int
@@ -29,8 +31,14 @@ class Phase:
     evidence: float = 0.0
     cells: float = 0.0
     regions: float = 0.0
+    silence: float = 0.0
+    mixture: float = 0.0
+    mixed: bool = False
+    redrawn: float = 0.0
     peak: float | None = None
-    frozen: bool = False
+    steady: bool = False
+    frozen: int = 0
+    reuse: int = 1
 
 
 # Up to 128 pixels, objects may reach beyond the frame: their parts are then as large, in pixels,
@@ -54,7 +62,7 @@ RECIPE: tuple[Phase, ...] = (
         evidence=1.0,
         cells=1.0,
         peak=1e-3,
-        frozen=True,
+        frozen=1,
     ),
     Phase(
         size=256,
@@ -66,7 +74,43 @@ RECIPE: tuple[Phase, ...] = (
         evidence=1.0,
         cells=1.0,
         regions=1.0,
-        frozen=True,
+        frozen=1,
+    ),
+    Phase(
+        size=256,
+        steps=2400,
+        batch=48,
+        style=Style((0.4, 0.97), 30.0, 0.6),
+        crowds=0.65,
+        mixed=True,
+        redrawn=0.4,
+        density=3.0,
+        evidence=1.0,
+        cells=0.5,
+        regions=1.5,
+        silence=1.0,
+        mixture=2.0,
+        peak=1e-3,
+        steady=True,
+        frozen=2,
+        reuse=4,
+    ),
+    Phase(
+        size=256,
+        steps=800,
+        batch=48,
+        style=Style((0.4, 0.97), 30.0, 0.5),
+        crowds=0.65,
+        mixed=True,
+        redrawn=0.3,
+        density=3.0,
+        evidence=1.0,
+        cells=0.5,
+        regions=1.5,
+        silence=1.0,
+        mixture=2.0,
+        frozen=2,
+        reuse=4,
     ),
 )
 
@@ -92,6 +136,14 @@ class Schedule:
             step -= phase.steps
         raise ValueError("The step is beyond the end of the schedule.")
 
+    def runs(self, first: int) -> Iterator[tuple[Phase, range]]:
+        """Each phase with its steps from step `first` on, without those that are over."""
+        end = 0
+        for phase in self.phases:
+            end += phase.steps
+            if first < end:
+                yield phase, range(max(first, end - phase.steps), end)
+
     def first_scene(self, step: int) -> int:
         """How many scenes come before a step: its batch starts at that index."""
         place, within = self.phase(step)
@@ -101,13 +153,17 @@ class Schedule:
     def rate(self, step: int) -> float:
         """Learning rate: a warm-up, then a cosine to 0 over the pixels seen, not over the steps.
 
-        Anew from each phase that has a peak of its own; the first must have one.
+        Anew from each phase that has a peak of its own; the first must have one. Steady phases are
+        left out of the cosine's length.
         """
         place, within = self.phase(step)
         begins = [i for i, phase in enumerate(self.phases) if phase.peak is not None]
         start = max(i for i in begins if i <= place)
         end = min((i for i in begins if i > place), default=len(self.phases))
-        work = [phase.steps * phase.batch * phase.size**2 for phase in self.phases]
+        work = [
+            0 if phase.steady else phase.steps * phase.batch * phase.size**2
+            for phase in self.phases
+        ]
         done = sum(work[start:place]) + work[place] * within / self.phases[place].steps
         cosine = 0.5 * (1 + math.cos(math.pi * done / sum(work[start:end])))
         since = sum(phase.steps for phase in self.phases[start:place]) + within

@@ -15,6 +15,7 @@ from typing import Any
 import open_clip
 import torch
 from open_clip.model import CLIP
+from open_clip.modified_resnet import ModifiedResNet
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -43,24 +44,24 @@ def normalise(images: Tensor, config: dict[str, Any]) -> Tensor:
     return pixels
 
 
-def early_layers(model: CLIP) -> list[nn.Module]:
-    """The stem and the first stage: what sees the most pixels and is the first to be learnt."""
-    visual = model.visual
+def stages(visual: ModifiedResNet) -> list[list[nn.Module]]:
+    """The layers of an image tower's four stages; the stem belongs to the first."""
     stem = [visual.conv1, visual.bn1, visual.conv2, visual.bn2, visual.conv3, visual.bn3]
-    return [*stem, visual.layer1]
+    return [[*stem, visual.layer1], [visual.layer2], [visual.layer3], [visual.layer4]]
 
 
-def block_output(model: CLIP, pixels: Tensor, *, frozen: bool = False) -> Tensor:
-    """The last convolutional block's output, [image, channel, row, column].
-
-    `frozen` keeps no gradients of the early layers.
-    """
-    visual = model.visual
-    with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
-        x = visual.layer1(visual.stem(pixels))
-    x = visual.layer4(visual.layer3(visual.layer2(x)))
-    assert isinstance(x, Tensor)
+def through(visual: ModifiedResNet, x: Tensor, chosen: range) -> Tensor:
+    """What the chosen stages, 0 to 3, make of the output of the one before, or of pixels."""
+    for stage in chosen:
+        if stage == 0:
+            x = visual.stem(x)
+        x = getattr(visual, f"layer{stage + 1}")(x)
     return x
+
+
+def block_output(visual: ModifiedResNet, pixels: Tensor) -> Tensor:
+    """The last convolutional block's output, [image, channel, row, column], of an image tower."""
+    return through(visual, pixels, range(len(stages(visual))))
 
 
 def attend(model: CLIP, features: Tensor) -> tuple[Tensor, Tensor]:

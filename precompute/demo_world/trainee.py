@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from precompute.demo_world.captions import OPENINGS
 from precompute.demo_world.palette import BACKGROUND_COLOURS, PATTERNS
-from precompute.demo_world.tower import Words, early_layers, new_model
+from precompute.demo_world.tower import Words, new_model, stages
 from precompute.demo_world.vocabulary import TEMPLATES, lexicon
 
 WEIGHT_DECAY = 0.05
@@ -71,6 +71,7 @@ def new_trainee(seed: int) -> Trainee:
     model.to(memory_format=torch.channels_last)
     neurons = model.visual.attnpool.v_proj.in_features
     cells = nn.Linear(neurons, len(lexicon().names) + 1 + len(lexicon().tints))
+    nn.init.zeros_(cells.weight)  # what it reads is not bent to it before it has learnt to read
     return Trainee(model, words, embedding, cells)
 
 
@@ -92,12 +93,15 @@ def take_weights(trainee: Trainee, path: Path) -> None:
         trainee.embedding.weight.copy_(table[trainee.words.known])
 
 
-def freeze(trainee: Trainee, *, frozen: bool) -> None:
-    """Put the model into training; the early layers stand still where they are `frozen`."""
-    trainee.model.train()
-    for layer in early_layers(trainee.model):
-        layer.train(not frozen)
-        layer.requires_grad_(not frozen)
+def freeze(trainee: Trainee, stages_frozen: int) -> None:
+    """Put the model into training; the first stages of its image tower stand still.
+
+    Their mode isn't touched on the way: another thread may be looking through them.
+    """
+    for stage, layers in enumerate(stages(trainee.model.visual)):
+        for layer in layers:
+            layer.train(stage >= stages_frozen)
+            layer.requires_grad_(stage >= stages_frozen)
 
 
 def new_optimizer(trainee: Trainee) -> torch.optim.AdamW:

@@ -32,7 +32,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,8 @@ from torch.nn import functional
 from precompute.demo_world import losses
 from precompute.demo_world.evidence import partial_embedding
 from precompute.demo_world.layout import CLASSIFICATION
-from precompute.demo_world.lessons import Lesson, lesson
+from precompute.demo_world.lessons import Lesson
+from precompute.demo_world.material import Material, Materials, ahead
 from precompute.demo_world.scenes import batches
 from precompute.demo_world.schedule import RECIPE, Phase, Schedule
 from precompute.demo_world.tower import (
@@ -55,6 +56,8 @@ from precompute.demo_world.tower import (
     pool,
     read_config,
     region_coefficients,
+    stages,
+    through,
     written,
 )
 from precompute.demo_world.trainee import (
@@ -71,6 +74,7 @@ from precompute.demo_world.vocabulary import TEMPLATES, lexicon
 
 MOST_GRADIENT = 1.0
 MOST_LOGIT_SCALE = 100.0
+MOST_BACKGROUND = 0.5  # of the area of a cell that shows an object
 NAMING_SHARE, WORDS_SHARE = 1.0, 0.5  # beside the contrastive loss
 VALIDATION_SEED = 990_001  # scenes looked at while training; figures are made on other seeds
 
@@ -131,35 +135,26 @@ def _run(settings: TrainingSettings, report: Reporter | None) -> None:
     first = _begin(settings, schedule, trainee, optimizer)
     half = has_bfloat16() if settings.bfloat16 is None else settings.bfloat16
     tell = _Log(settings.log, schedule.steps, report)
-    for step in range(first, schedule.steps):
-        own = lesson(schedule, step, seed=settings.seed, lexicon=lexicon())
-        phase = schedule.phases[schedule.phase(step)[0]]
-        rate, density = schedule.rate(step), schedule.density(step)
-        weights = Weights(
-            density, evidence=phase.evidence, cells=phase.cells, regions=phase.regions
-        )
-        freeze(trainee, frozen=phase.frozen)
-        parts = learn(
-            trainee,
-            optimizer,
-            own,
-            rate=rate,
-            weights=weights,
-            frozen=phase.frozen,
-            half=half,
-            config=config,
-        )
-        done, size = step + 1, own.images.shape[1]
-        last = done == schedule.steps
-        if done % settings.log_every == 0 or last:
-            scale = trainee.model.logit_scale.exp().item()
-            tell(done, {"size": size, "rate": rate, "logit_scale": scale, **parts})
-        if done % settings.validate_every == 0 or last:
-            count = settings.validation_scenes
-            tell(done, validate(trainee, size=size, count=count, config=config))
-            save_weights(trainee, settings.out)
-        if done % settings.checkpoint_every == 0 or last:
-            save_checkpoint(settings.checkpoint, trainee, optimizer, seed=settings.seed, step=done)
+    visual = trainee.model.visual
+    for phase, steps in schedule.runs(first):
+        freeze(trainee, phase.frozen)
+        make = Materials(schedule, visual, seed=settings.seed, half=half, config=config).of
+        for step, material in zip(steps, ahead(make, steps), strict=True):
+            rate, weights = schedule.rate(step), replace(phase, density=schedule.density(step))
+            parts = learn(trainee, optimizer, material, rate=rate, phase=weights, half=half)
+            done = step + 1
+            last = done == schedule.steps
+            if done % settings.log_every == 0 or last:
+                scale = trainee.model.logit_scale.exp().item()
+                tell(done, {"size": phase.size, "rate": rate, "logit_scale": scale, **parts})
+            if done % settings.validate_every == 0 or last:
+                count = settings.validation_scenes
+                tell(done, validate(trainee, size=phase.size, count=count, config=config))
+                save_weights(trainee, settings.out)
+            if done % settings.checkpoint_every == 0 or last:
+                save_checkpoint(
+                    settings.checkpoint, trainee, optimizer, seed=settings.seed, step=done
+                )
 
 
 def _begin(
@@ -179,33 +174,25 @@ def _begin(
     return settings.first_step
 
 
-@dataclass(frozen=True)
-class Weights:
-    """Weights of the parts of the loss that change with the schedule."""
-
-    density: float
-    evidence: float
-    cells: float
-    regions: float
-
-
 def learn(
     trainee: Trainee,
     optimizer: torch.optim.Optimizer,
-    own: Lesson,
+    material: Material,
     *,
     rate: float,
-    weights: Weights,
-    frozen: bool,
+    phase: Phase,
     half: bool,
-    config: dict[str, Any],
 ) -> Figures:
-    """One step of the optimizer on a lesson; returns the parts of the loss, unweighted."""
+    """One step of the optimizer; returns the parts of the loss, unweighted.
+
+    `phase` has the weights of the step.
+    """
     for group in optimizer.param_groups:
         group["lr"] = rate
+    freeze(trainee, phase.frozen)
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
-        parts = lesson_losses(trainee, own, weights, frozen=frozen, config=config)
-    loss = total_loss(parts, weights)
+        parts = material_losses(trainee, material, phase)
+    loss = total_loss(parts, phase)
     if not math.isfinite(loss.item()):
         raise ValueError("The loss is no longer a number: train at a lower rate.")
     optimizer.zero_grad()
@@ -217,13 +204,11 @@ def learn(
     return {name: value.item() for name, value in parts.items()}
 
 
-def lesson_losses(
-    trainee: Trainee, own: Lesson, weights: Weights, *, frozen: bool, config: dict[str, Any]
-) -> dict[str, Tensor]:
-    """The parts of the loss on a lesson, unweighted; those of weight 0 are left out."""
-    model = trainee.model
-    pixels = normalise(own.images, config).contiguous(memory_format=torch.channels_last)
-    features = block_output(model, pixels, frozen=frozen)
+def material_losses(trainee: Trainee, material: Material, phase: Phase) -> dict[str, Tensor]:
+    """The parts of the loss, unweighted; those of weight 0 in the phase are left out."""
+    model, own = trainee.model, material.lesson
+    late = range(phase.frozen, len(stages(model.visual)))
+    features = through(model.visual, material.seen, late)
     attention, tokens = attend(model, features)
     coefficient = coefficients(attention, tokens)
     embedding = pool(model, coefficient)
@@ -235,22 +220,38 @@ def lesson_losses(
         "words": _words(trainee, images, texts, own.true),
         "density": losses.density(features),
     }
-    if weights.evidence:
-        partial = partial_embedding(model, coefficient, embedding, own.selection)
-        partial = functional.normalize(partial, dim=1)
-        parts["evident_naming"] = _naming(trainee, partial, texts, own.true)
-        parts["evident_words"] = _words(trainee, partial, texts, own.true)
-    if weights.cells:
-        logits = trainee.cells(features.flatten(2).transpose(1, 2)).float()
-        parts["cells"] = losses.cells(logits, own.cells, own.cell_tints)
-    if weights.regions:
-        seen = own.region.any(dim=1)
-        added = region_coefficients(attention, tokens, own.region)
-        regions = functional.normalize(written(model, added).float(), dim=1)[seen]
-        of_objects, true = own.of_objects, own.region_true[seen]
-        parts["region_naming"] = _naming(trainee, regions, texts, true)
-        parts["region_words"] = _words(trainee, regions, texts[of_objects], true[:, of_objects])
+    if phase.evidence:
+        some = partial_embedding(model, coefficient, embedding, material.selection)
+        some = functional.normalize(some, dim=1)
+        parts["evident_naming"] = _naming(trainee, some, texts, own.true)
+        parts["evident_words"] = _words(trainee, some, texts, own.true)
+    cells = features.flatten(2).transpose(1, 2)
+    if phase.cells:
+        parts["cells"] = losses.cells(trainee.cells(cells).float(), own.cells, own.cell_tints)
+    if phase.regions:
+        parts |= _region_losses(trainee, own, attention, tokens, texts)
+    if phase.silence:
+        added = region_coefficients(attention, tokens, own.background)
+        ground = written(model, added).float() / embedding.float().norm(dim=1, keepdim=True)
+        scale = model.logit_scale.exp().detach()
+        parts["silence"] = losses.silence(ground, texts[own.of_objects].detach(), scale)
+    if phase.mixture:
+        objects = own.cells[..., -1] < MOST_BACKGROUND
+        parts["mixture"] = losses.mixture(cells, own.background, objects)
     return parts
+
+
+def _region_losses(
+    trainee: Trainee, own: Lesson, attention: Tensor, tokens: Tensor, texts: Tensor
+) -> dict[str, Tensor]:
+    """What the cells of an object write must tell that object, whatever else is in the scene."""
+    regions, kept = own.regions, own.of_objects
+    added = region_coefficients(attention[regions.scene], tokens[regions.scene], regions.cells)
+    images = functional.normalize(written(trainee.model, added).float(), dim=1)
+    return {
+        "region_naming": _naming(trainee, images, texts, regions.true),
+        "region_words": _words(trainee, images, texts[kept], regions.true[:, kept]),
+    }
 
 
 def _embed(trainee: Trainee, texts: list[str]) -> Tensor:
@@ -270,18 +271,22 @@ def _words(trainee: Trainee, images: Tensor, texts: Tensor, true: Tensor) -> Ten
     return losses.word_truth(images, texts, true, scale, bias)
 
 
-def total_loss(parts: dict[str, Tensor], weights: Weights) -> Tensor:
+def total_loss(parts: dict[str, Tensor], phase: Phase) -> Tensor:
     """The weighted sum that a step descends."""
     whole = parts["contrastive"] + NAMING_SHARE * parts["naming"] + WORDS_SHARE * parts["words"]
-    loss = whole + weights.density * parts["density"]
-    if weights.evidence:
+    loss = whole + phase.density * parts["density"]
+    if phase.evidence:
         evident = NAMING_SHARE * parts["evident_naming"] + WORDS_SHARE * parts["evident_words"]
-        loss = loss + weights.evidence * evident
-    if weights.cells:
-        loss = loss + weights.cells * parts["cells"]
-    if weights.regions:
+        loss = loss + phase.evidence * evident
+    if phase.cells:
+        loss = loss + phase.cells * parts["cells"]
+    if phase.regions:
         regions = NAMING_SHARE * parts["region_naming"] + WORDS_SHARE * parts["region_words"]
-        loss = loss + weights.regions * regions
+        loss = loss + phase.regions * regions
+    if phase.silence:
+        loss = loss + phase.silence * parts["silence"]
+    if phase.mixture:
+        loss = loss + phase.mixture * parts["mixture"]
     return loss
 
 
@@ -295,7 +300,7 @@ def validate(trainee: Trainee, *, size: int, count: int, config: dict[str, Any])
     names = functional.normalize(encode_text(model, trainee.embedding, places, ends), dim=1)
     top1 = top5 = 0
     for batch in batches(VALIDATION_SEED, count, size=size, objects=1, style=CLASSIFICATION):
-        features = block_output(model, normalise(batch.images, config))
+        features = block_output(model.visual, normalise(batch.images, config))
         found = coefficients(*attend(model, features))
         best = (pool(model, found) @ names.T).topk(5)
         hits = best.indices == torch.from_numpy(batch.layout.concept[:, :1])

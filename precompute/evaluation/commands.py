@@ -17,7 +17,7 @@ from precompute.evaluation.report import evaluate as run
 CARD = DEMO_FOLDER / "MODEL_CARD.md"
 
 ART_HELP = "; ".join(
-    f"{art.name} {art.version} ({art.licence}): {art.fetch}, then --drawings {art.folder}"
+    f"{art.name} {art.version} ({art.licence}): {art.fetch}, then --drawings {art.drawings}"
     for art in ARTS
 )
 
@@ -32,8 +32,9 @@ def evaluate(
         list[Path] | None,
         typer.Option(
             "--drawings",
-            help="For drawings: a folder of images named by code points (1f98b.png, 1F98B.svg); "
-            f"may be given again. None is shipped; openly licensed ones are {ART_HELP}.",
+            help="For drawings: a folder of images named by code points (1f98b.png, 1F98B.svg) or "
+            "of an Iconify icon set (icons.json, chars.json); may be given again. None is shipped; "
+            f"openly licensed ones are {ART_HELP}.",
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,11 @@ SVG_SIDE = 256  # pixels at which a vector drawing is rendered, before it is sca
 AT_ONCE = 32  # images painted and encoded at once: bounds memory
 LARGEST_BYTES = 1 << 22  # of one drawing's file
 PLAIN = PATTERNS.index("plain")
+ICONS, CHARACTERS = "icons.json", "chars.json"  # of an Iconify icon set
+SVG = (
+    '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+    'viewBox="{left} {top} {width} {height}">{body}</svg>'
+)
 ANY_VARIANT = "fe0f"  # asks for colour, changes nothing: some artists' file names have it
 
 
@@ -39,14 +45,15 @@ class Art:
 
     Attributes:
         package: its name on npm.
-        folder: where its unpacked archive has the drawings.
+        drawings: what its unpacked archive has them in: a folder of images named by code points,
+            or of an Iconify icon set.
     """
 
     name: str
     package: str
     version: str
     licence: str
-    folder: str
+    drawings: str
 
     @property
     def fetch(self) -> str:
@@ -58,6 +65,8 @@ class Art:
 ARTS = (
     Art("Twemoji", "@twemoji/svg", "15.0.0", "CC BY 4.0", "package"),
     Art("OpenMoji", "openmoji", "17.0.0", "CC BY-SA 4.0", "package/color/svg"),
+    Art("Fluent Emoji Flat", "@iconify-json/fluent-emoji-flat", "1.2.6", "MIT", "package"),
+    Art("EmojiOne", "emojione", "2.2.7", "CC BY 4.0", "package/assets/svg"),
 )
 """Openly licensed drawings that the model card's figures are of; none of them is shipped."""
 
@@ -65,10 +74,11 @@ ARTS = (
 def drawings(model: ClipResNet, *, seed: int, count: int, folder: Path) -> dict[str, float]:
     """`top1` and `top5` on another artist's drawings, `own_top1` and `own_top5` on the atlas's.
 
-    `folder` has images named by code points: ``1f98b.png``, ``1F98B.svg``, with or without
-    ``-fe0f``.  `count` scenes of one drawing each are made of those `concepts` of the atlas that it
-    has, the same scenes with either's drawings: size 0.5 to 0.95 of the side, up to 20 degrees of
-    turn, a plain colour behind.  Raises ValueError for a folder without such drawings.
+    `folder` has images named by code points (``1f98b.png``, ``1F98B.svg``, with or without
+    ``-fe0f``) or an Iconify icon set (``icons.json``, ``chars.json``).  `count` scenes of one
+    drawing each are made of those `concepts` of the atlas that it has, the same scenes with
+    either's drawings: size 0.5 to 0.95 of the side, up to 20 degrees of turn, a plain colour
+    behind.  Raises ValueError for a folder without such drawings.
     """
     if count < 1:
         raise ValueError(f"The count must be 1 or more, not {count}.")
@@ -89,13 +99,13 @@ def read_drawings(folder: Path) -> tuple[list[int], Atlas]:
     Raises:
         ValueError: the folder has none, or one that cannot be read.
     """
-    files = {_key(path.stem): path for path in _files(folder)}
+    found = _icons(folder) if (folder / ICONS).is_file() else _files(folder)
     concepts = load_atlas().concepts
     keys = ["-".join(f"{ord(letter):x}" for letter in concept.emoji) for concept in concepts]
-    places = [place for place, key in enumerate(keys) if _key(key) in files]
+    places = [place for place, key in enumerate(keys) if _key(key) in found]
     if not places:
         raise ValueError(f"{folder} has no drawing named by the code points of a concept.")
-    tiles = np.stack([np.asarray(_tile(files[_key(keys[place])])) for place in places])
+    tiles = np.stack([np.asarray(fit(found[_key(keys[place])]())) for place in places])
     levels = pyramid(torch.from_numpy(tiles).permute(0, 3, 1, 2))
     return places, Atlas(tuple(concepts[place] for place in places), levels, TILE, EXTENT)
 
@@ -119,36 +129,53 @@ def name_of(folder: Path) -> str:
     return folder.resolve().name if art is None else art.name
 
 
-def _files(folder: Path) -> list[Path]:
+Reader = Callable[[], Image.Image]
+
+
+def _files(folder: Path) -> dict[str, Reader]:
+    """Images of a folder by the code points that they are named by, to be read when needed."""
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder of drawings.")
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    return {_key(path.stem): partial(_from_file, path) for path in paths}
+
+
+def _icons(folder: Path) -> dict[str, Reader]:
+    """Drawings of an Iconify icon set, by the code points that it gives; without its aliases."""
+    try:
+        told = json.loads((folder / ICONS).read_text(encoding="utf-8"))
+        names = json.loads((folder / CHARACTERS).read_text(encoding="utf-8"))
+        icons, box = told["icons"], {"width": 16, "height": 16, **told}  # Iconify's own defaults
+        drawn = {
+            name: SVG.format(**{"left": 0, "top": 0, **box, **icon}) for name, icon in icons.items()
+        }
+        return {
+            _key(points): partial(_from_svg, f"{name} of {folder}", drawn[name].encode())
+            for points, name in names.items()
+            if name in drawn
+        }
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"{folder} does not hold an Iconify icon set with characters.") from error
 
 
 def _key(stem: str) -> str:
     return "-".join(part for part in stem.lower().split("-") if part != ANY_VARIANT)
 
 
-def _tile(path: Path) -> Image.Image:
-    """The drawing on a tile like the atlas's; its colours are straight."""
+def _from_file(path: Path) -> Image.Image:
     try:
         if path.stat().st_size > LARGEST_BYTES:
             raise ValueError(f"{path} is larger than {LARGEST_BYTES >> 20} MB.")
         data = path.read_bytes()
-        if path.suffix.lower() == ".svg":
-            data = _rendered(path, data)
-        with Image.open(io.BytesIO(data), formats=["PNG", "WEBP"]) as image:
-            drawing = image.convert("RGBA")
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except OSError as error:
         raise ValueError(f"{path} cannot be read as a drawing.") from error
-    box = drawing.getchannel("A").getbbox()
-    if box is None:
-        raise ValueError(f"{path} is empty.")
-    return fit(drawing.crop(box))
+    if path.suffix.lower() == ".svg":
+        return _from_svg(str(path), data)
+    return _opened(str(path), data)
 
 
-def _rendered(path: Path, data: bytes) -> bytes:
-    """A vector drawing as PNG."""
+def _from_svg(name: str, data: bytes) -> Image.Image:
+    """A vector drawing, rendered; `name` is what errors call it."""
     try:
         import resvg_py  # an extra: only this evaluation needs it
     except ImportError:
@@ -159,8 +186,21 @@ def _rendered(path: Path, data: bytes) -> bytes:
         text = data.decode()
         made = resvg_py.svg_to_bytes(svg_string=text, width=SVG_SIDE, height=SVG_SIDE)
     except ValueError as error:
-        raise ValueError(f"{path} cannot be read as a drawing.") from error
-    return bytes(made)
+        raise ValueError(f"{name} cannot be read as a drawing.") from error
+    return _opened(name, bytes(made))
+
+
+def _opened(name: str, data: bytes) -> Image.Image:
+    """The drawing without its margins, in straight colours."""
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG", "WEBP"]) as image:
+            drawing = image.convert("RGBA")
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{name} cannot be read as a drawing.") from error
+    box = drawing.getchannel("A").getbbox()
+    if box is None:
+        raise ValueError(f"{name} is empty.")
+    return drawing.crop(box)
 
 
 def _part(atlas: Atlas, places: list[int]) -> Atlas:

@@ -31,11 +31,10 @@ from precompute.demo_world.trainee import Trainee, all_texts, new_trainee, save_
 from precompute.demo_world.training import TrainingSettings, train
 from precompute.demo_world.vocabulary import TEMPLATES, lexicon, vocabulary
 
+LOSSES = {"evidence": 1.0, "cells": 1.0, "regions": 1.0, "silence": 1.0, "mixture": 1.0}
 TINY = (
     Phase(32, 2, 4, Style(), crowds=0, density=0.5, peak=2e-3),
-    Phase(
-        64, 1, 4, Style(), crowds=1, density=1.0, evidence=1.0, cells=1.0, regions=1.0, frozen=True
-    ),
+    Phase(64, 1, 4, Style(), crowds=1, density=1.0, redrawn=0.5, frozen=2, **LOSSES),
 )
 
 
@@ -48,7 +47,7 @@ def trainee() -> Trainee:
 def test_the_image_pass_is_open_clips_at_the_native_size(trainee: Trainee) -> None:
     model = trainee.model.eval()
     pixels = torch.randn(2, 3, 256, 256, generator=torch.Generator().manual_seed(0))
-    found = pool(model, coefficients(*attend(model, block_output(model, pixels))))
+    found = pool(model, coefficients(*attend(model, block_output(model.visual, pixels))))
     assert torch.allclose(found, model.encode_image(pixels), atol=1e-5)
 
 
@@ -110,6 +109,28 @@ def test_density_tells_even_neurons_from_selective_ones() -> None:
     assert losses.density(selective) == pytest.approx(0.1**0.5, abs=1e-4)
 
 
+def test_silence_is_the_spread_of_the_logits_that_backgrounds_write() -> None:
+    texts = torch.eye(3)[:2]
+    written = torch.tensor([[0.1, 0.1, 0.7], [0.2, 0.0, 0.0]])
+    # The first moves both logits alike; those of the second are 2 and 0, each 1 from their mean.
+    assert losses.silence(written, texts, torch.tensor(10.0)) == pytest.approx(0.5)
+
+
+def test_mixture_is_least_for_neurons_that_fire_for_one_side_alone() -> None:
+    background = torch.tensor([[True, False, False], [True, True, False]])
+    features = torch.zeros(2, 3, 4)
+    features[..., 0][background] = 2.0
+    features[..., 1][~background] = 3.0
+    features[..., 2] = 1.0
+    features[0, :2, 3] = 1.0  # one of three cells of either side
+    alone = losses.mixture(features[..., :2], background, ~background)
+    assert alone == pytest.approx(0.0, abs=1e-5)
+    assert losses.mixture(features[..., 2:3], background, ~background) == pytest.approx(1.0)
+    assert losses.mixture(features[..., 3:], background, ~background) == pytest.approx(1.0)
+    features[0, 1, 3] = 3.0  # q = 1/4
+    assert losses.mixture(features[..., 3:], background, ~background) == pytest.approx(0.75)
+
+
 def test_cells_is_the_plain_sum_of_both_losses() -> None:
     labels = torch.tensor([[[0.0, 1.0, 0.0], [0.25, 0.25, 0.5]]])  # two concepts, background
     tints = torch.tensor([[[1.0], [0.25]]])
@@ -165,23 +186,36 @@ def test_regions_add_up_to_the_coefficients(trainee: Trainee) -> None:
     assert torch.allclose(parts[0] + parts[1], coefficients(attention, tokens), atol=1e-5)
 
 
-def test_a_region_is_where_one_object_is_and_its_truth_is_that_objects_alone() -> None:
+def test_regions_are_where_single_objects_are_and_their_truth_is_that_objects_alone() -> None:
     schedule = Schedule(
         (Phase(128, 1, 8, Style(tint_share=1.0), crowds=1, density=0.0, peak=1e-3),)
     )
     own = lesson(schedule, 0, seed=7, lexicon=lexicon())
     names = len(lexicon().names)
-    shown = own.region_true[:, :names]
-    assert own.region.shape == (8, 16)
+    shown = own.regions.true[:, :names]
+    assert own.regions.cells.shape == (len(own.regions.scene), 16)
     assert (shown.sum(dim=1) == 1).all()
-    assert not (shown & ~own.true[:, :names]).any()
-    for scene in torch.nonzero(own.region.any(dim=1))[:, 0].tolist():
-        concept = int(shown[scene].int().argmax())
-        area = own.cells[scene, :, concept]
-        assert bool((area[own.region[scene]] >= area.max() / 2).all())
+    # Every object of every scene that has area in some cell is there once.
+    areas = own.cells[..., :names].sum(dim=1)
+    found = torch.zeros_like(areas).index_add_(0, own.regions.scene, shown.float())
+    assert torch.equal(found > 0, areas > 0)
+    assert found.max() == 1
+    for scene, cells, true in zip(*vars(own.regions).values(), strict=True):
+        assert not (true & ~own.true[scene]).any()
+        area = own.cells[scene, :, int(true[:names].int().argmax())]
+        assert bool((area[cells] >= area.max() / 2).all())
+        assert not (cells & own.background[scene]).any()
     grounds = [place for place, text in enumerate(own.texts) if text.endswith("background")]
     assert not set(grounds) & set(own.of_objects.tolist())
     assert len(grounds) + len(own.of_objects) == len(own.texts)
+
+
+def test_mixed_batches_hold_single_objects_and_crowds() -> None:
+    phase = Phase(32, 1, 64, Style(), crowds=0.5, density=0.0, mixed=True, peak=1e-3)
+    own = lesson(Schedule((phase,)), 0, seed=2, lexicon=lexicon())
+    count = own.true[:, : len(lexicon().names)].sum(dim=1)
+    assert set(count.tolist()) == {1, 2, 3, 4}
+    assert 20 < int((count == 1).sum()) < 44
 
 
 def test_frozen_layers_stand_still(tmp_path: Path) -> None:
@@ -192,10 +226,10 @@ def test_frozen_layers_stand_still(tmp_path: Path) -> None:
     last = replace(settings(tmp_path), phases=fast, start=begun, first_step=2)
     train(last)
     before, after = load_file(begun), load_file(last.out)
-    early = ("visual.conv", "visual.bn", "visual.layer1")
+    early = ("visual.conv", "visual.bn", "visual.layer1", "visual.layer2")
     same = {name for name in before if torch.equal(before[name], after[name])}
     assert {name for name in before if name.startswith(early)} <= same
-    assert "visual.layer2.0.downsample.0.weight" not in same
+    assert "visual.layer3.0.downsample.0.weight" not in same
 
 
 def test_weights_to_start_from_must_be_the_models_own(tmp_path: Path) -> None:
@@ -212,12 +246,18 @@ def test_the_schedule_counts_steps_scenes_and_rates() -> None:
     assert [schedule.phase(step) for step in range(3)] == [(0, 0), (0, 1), (1, 0)]
     assert [schedule.first_scene(step) for step in range(3)] == [0, 4, 8]
     assert [schedule.sees_crowd(step) for step in range(3)] == [False, False, True]
+    assert list(schedule.runs(1)) == [(TINY[0], range(1, 2)), (TINY[1], range(2, 3))]
+    assert list(schedule.runs(2)) == [(TINY[1], range(2, 3))]
     with pytest.raises(ValueError, match="beyond"):
         schedule.phase(3)
     assert [schedule.density(step) for step in range(3)] == [0.0, 0.25, 0.5]
+    steady = Phase(256, 200, 4, Style(), crowds=1, density=1.0, peak=1e-3, steady=True)
+    course = Schedule((*TINY, steady, replace(steady, steps=100, peak=None, steady=False)))
+    assert {course.rate(step) for step in range(3 + 100, 3 + 201)} == {1e-3}
+    assert course.rate(3 + 250) == pytest.approx(5e-4)
     full = Schedule(RECIPE)
-    second = full.steps - RECIPE[-1].steps - RECIPE[-2].steps
-    for first, last, peak in ((0, second, 2e-3), (second, full.steps, 1e-3)):
+    ends = [sum(phase.steps for phase in RECIPE[:place]) for place in (0, 5, 7, 9)]
+    for first, last, peak in zip(ends[:3], ends[1:], (2e-3, 1e-3, 1e-3), strict=True):
         rates = [full.rate(step) for step in range(first + 100, last)]
         assert rates == sorted(rates, reverse=True)
         assert rates[-1] < 1e-5 < 0.95 * peak < rates[0] <= peak
