@@ -22,7 +22,8 @@ def test_only_the_concepts_asked_for_are_drawn_anew() -> None:
         assert before.shape == after.shape
         changed = (before != after).flatten(1).any(dim=1)
         assert torch.nonzero(changed)[:, 0].tolist() == PLACES.tolist()
-        assert bool((after[:, :3].int() <= after[:, 3:].int() + 1).all())  # colour stays premultiplied
+        colour, cover = after[:, :3].int(), after[:, 3:].int()
+        assert bool((colour <= cover + 1).all())  # premultiplied
     # A drawing is bent, and stays about where it was.
     seen, drawn = (atlas.levels[0][PLACES, 3] > 127 for atlas in (own, other))
     shared = (seen & drawn).sum(dim=(1, 2)) / (seen | drawn).sum(dim=(1, 2))

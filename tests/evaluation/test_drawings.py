@@ -115,6 +115,34 @@ def test_vector_drawings_are_rendered(tmp_path: Path) -> None:
     assert atlas.levels[0][0, :, TILE // 2, TILE // 2].tolist() == [255, 0, 0, 255]
 
 
+def test_an_iconify_set_is_read_by_the_characters_it_gives(tmp_path: Path) -> None:
+    square = '<path fill="#00f" d="M{0} {0}h4v4h-4z"/>'
+    icons = {
+        "third": {"body": square.format(12)},
+        "fortieth": {"body": square.format(2), "width": 8, "height": 8, "left": 0, "top": 0},
+        "none": {"body": square.format(1)},
+    }
+    characters = {
+        code_points(3, upper=True, variant=True): "third",
+        code_points(40): "fortieth",
+        code_points(77): "an alias",
+    }
+    told = {"prefix": "squares", "icons": icons, "width": 16, "height": 16, "left": 10, "top": 10}
+    (tmp_path / "icons.json").write_text(json.dumps(told))
+    (tmp_path / "chars.json").write_text(json.dumps(characters))
+    places, atlas = read_drawings(tmp_path)
+    assert places == [3, 40]
+    assert atlas.levels[0][:, :, TILE // 2, TILE // 2].tolist() == [[0, 0, 255, 255]] * 2
+
+
+@pytest.mark.parametrize("content", ["no json", "[]", '{"icons": {"a": {}}}'])
+def test_broken_icon_sets_are_refused_in_a_sentence(tmp_path: Path, content: str) -> None:
+    (tmp_path / "icons.json").write_text(content)
+    (tmp_path / "chars.json").write_text(json.dumps({code_points(3): "a"}))
+    with pytest.raises(ValueError, match="does not hold an Iconify icon set"):
+        read_drawings(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
