@@ -41,7 +41,7 @@ class Lesson:
     [scene, cell, concept + 1] and `cell_tints` [scene, cell, tint] are the shares of each cell's
     area that a concept, the background (last), a tint takes. `regions` are where single objects
     are, and `background` bool [scene, cell] where none is. `of_objects` are the texts that can be
-    true of an object.
+    true of an object, `tints` those that are a tint's word alone.
     """
 
     images: Tensor
@@ -53,6 +53,7 @@ class Lesson:
     regions: Regions
     background: Tensor
     of_objects: Tensor
+    tints: Tensor
 
 
 def lesson(schedule: Schedule, step: int, *, seed: int, lexicon: Lexicon) -> Lesson:
@@ -89,6 +90,7 @@ def lesson(schedule: Schedule, step: int, *, seed: int, lexicon: Lexicon) -> Les
         regions=_regions(shares, batch.layout, words, lexicon),
         background=shares.sum(dim=2) == 0,
         of_objects=words.of_objects(lexicon),
+        tints=words.tints(lexicon),
     )
 
 
@@ -152,6 +154,11 @@ class _Words:
         pairs = torch.tensor(self.compounds, dtype=torch.int64).reshape(-1, 2)
         own = lexicon.truth(layout)[:, self.plain]
         return torch.cat([own, lexicon.compound_truth(layout, pairs)], dim=1)
+
+    def tints(self, lexicon: Lexicon) -> Tensor:
+        """Places of the tints, which stand before the backgrounds."""
+        end = len(self.plain) - len(lexicon.backgrounds)
+        return torch.arange(end - len(lexicon.tints), end)
 
     def of_objects(self, lexicon: Lexicon) -> Tensor:
         """Places of all words but the backgrounds', which end the plain ones."""

@@ -27,14 +27,18 @@ def naming(images: Tensor, names: Tensor, shown: Tensor, logit_scale: Tensor) ->
     return functional.cross_entropy(logit_scale * images @ names.T, target)
 
 
-def word_truth(images: Tensor, words: Tensor, true: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+def word_truth(
+    images: Tensor, words: Tensor, true: Tensor, scale: Tensor, bias: Tensor, weight: Tensor
+) -> Tensor:
     """For each word and image, whether the word is true of it (logistic loss per true pair).
 
     `images` unit [scene, d_out], `words` unit [word, d_out], `true` bool [scene, word]; `scale` and
-    `bias` turn a cosine into a logit.
+    `bias` turn a cosine into a logit; `weight` [word] is how much each word counts.
     """
     logits = scale * images @ words.T + bias
-    loss = functional.binary_cross_entropy_with_logits(logits, true.float(), reduction="sum")
+    loss = functional.binary_cross_entropy_with_logits(
+        logits, true.float(), weight=weight, reduction="sum"
+    )
     return loss / true.sum().clamp(min=1)
 
 

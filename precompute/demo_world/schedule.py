@@ -16,8 +16,10 @@ class Phase:
     `crowds`: share of the batches that are of scenes with several objects, or with `mixed` of the
     scenes in every batch. `density`: the weight of that penalty at the phase's end, reached in a
     straight line. `evidence`, `cells`, `regions`, `silence` and `mixture`: weights of these losses.
+    `tints`: how much the words for tints count in the losses on words, others counting 1.
     `redrawn`: share of the concepts that each batch draws as another artist might. `peak`: a new
-    course of the learning rate begins here, at this rate. `steady`: the rate stays where it is.
+    course of the learning rate begins here, at this rate. `until`: the rate goes in a straight line
+    to this one, from the peak or from where the phase before ended, in place of the cosine.
     `frozen`: how many stages of the image tower stand still, from the first on, which saves time.
     `reuse`: how often a scene is met, on average: only every so many steps see new ones.
     """
@@ -33,10 +35,11 @@ class Phase:
     regions: float = 0.0
     silence: float = 0.0
     mixture: float = 0.0
+    tints: float = 1.0
     mixed: bool = False
     redrawn: float = 0.0
     peak: float | None = None
-    steady: bool = False
+    until: float | None = None
     frozen: int = 0
     reuse: int = 1
 
@@ -44,8 +47,9 @@ class Phase:
 # Up to 128 pixels, objects may reach beyond the frame: their parts are then as large, in pixels,
 # as they will be at 256, so that the last phase has little left to learn.
 #
-# The first five phases teach what things look like and are called. The last two make single pairs,
-# cells and regions mean something, once there is something for them to mean.
+# The first five phases teach what things look like and are called. The next two make single pairs,
+# cells and regions mean something, once there is something for them to mean; the last two see to it
+# that this is still told by the sum over all cells, and with other drawings of the same things.
 RECIPE: tuple[Phase, ...] = (
     Phase(64, 500, 128, Style((0.6, 1.0), 15.0, 0.25), crowds=0, density=0.25, peak=2e-3),
     Phase(64, 450, 128, Style((0.5, 1.2), 25.0, 0.4), crowds=1 / 3, density=0.5),
@@ -78,30 +82,12 @@ RECIPE: tuple[Phase, ...] = (
     ),
     Phase(
         size=256,
-        steps=2400,
+        steps=800,
         batch=48,
         style=Style((0.4, 0.97), 30.0, 0.6),
         crowds=0.65,
         mixed=True,
-        redrawn=0.4,
-        density=3.0,
-        evidence=1.0,
-        cells=0.5,
-        regions=1.5,
-        silence=1.0,
-        mixture=2.0,
-        peak=1e-3,
-        steady=True,
-        frozen=2,
-        reuse=4,
-    ),
-    Phase(
-        size=256,
-        steps=800,
-        batch=48,
-        style=Style((0.4, 0.97), 30.0, 0.5),
-        crowds=0.65,
-        mixed=True,
+        tints=3.0,
         redrawn=0.3,
         density=3.0,
         evidence=1.0,
@@ -109,6 +95,27 @@ RECIPE: tuple[Phase, ...] = (
         regions=1.5,
         silence=1.0,
         mixture=2.0,
+        peak=3e-4,
+        until=3e-4,
+        frozen=2,
+        reuse=4,
+    ),
+    Phase(
+        size=256,
+        steps=1000,
+        batch=48,
+        style=Style((0.4, 0.97), 30.0, 0.5),
+        crowds=0.65,
+        mixed=True,
+        tints=3.0,
+        redrawn=0.25,
+        density=3.0,
+        evidence=1.0,
+        cells=0.5,
+        regions=1.5,
+        silence=1.0,
+        mixture=2.0,
+        until=0.0,
         frozen=2,
         reuse=4,
     ),
@@ -153,23 +160,25 @@ class Schedule:
     def rate(self, step: int) -> float:
         """Learning rate: a warm-up, then a cosine to 0 over the pixels seen, not over the steps.
 
-        Anew from each phase that has a peak of its own; the first must have one. Steady phases are
-        left out of the cosine's length.
+        Anew from each phase that has a peak of its own; the first must have one. A phase that goes
+        in a straight line follows on a peak or on another one that does.
         """
         place, within = self.phase(step)
         begins = [i for i, phase in enumerate(self.phases) if phase.peak is not None]
         start = max(i for i in begins if i <= place)
-        end = min((i for i in begins if i > place), default=len(self.phases))
-        work = [
-            0 if phase.steady else phase.steps * phase.batch * phase.size**2
-            for phase in self.phases
-        ]
-        done = sum(work[start:place]) + work[place] * within / self.phases[place].steps
-        cosine = 0.5 * (1 + math.cos(math.pi * done / sum(work[start:end])))
         since = sum(phase.steps for phase in self.phases[start:place]) + within
-        peak = self.phases[start].peak
+        warm = min(1.0, (since + 1) / WARM_UP_STEPS)
+        phase, peak = self.phases[place], self.phases[start].peak
         assert peak is not None
-        return peak * min(1.0, (since + 1) / WARM_UP_STEPS) * cosine
+        if phase.until is not None:
+            begin = peak if place == start else self.phases[place - 1].until
+            assert begin is not None
+            return warm * (begin + (phase.until - begin) * within / phase.steps)
+        end = min((i for i in begins if i > place), default=len(self.phases))
+        work = [phase.steps * phase.batch * phase.size**2 for phase in self.phases]
+        done = sum(work[start:place]) + work[place] * within / phase.steps
+        cosine = 0.5 * (1 + math.cos(math.pi * done / sum(work[start:end])))
+        return peak * warm * cosine
 
     def density(self, step: int) -> float:
         """The weight of the density penalty: from 0, as neurons must first learn to fire."""

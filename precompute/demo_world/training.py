@@ -11,15 +11,25 @@ The recipe:
   target shared by the objects present; a logistic loss on words (names, keywords, categories,
   tints, backgrounds, "blue butterfly" against "red butterfly"); and a penalty on neurons that fire
   for all images alike, so that single neurons, and with them pairs, come to mean something.
-- The last two phases ask what parts of an image's embedding mean by themselves. Evidence
+- The next two phases ask what parts of an image's embedding mean by themselves. Evidence
   (`evidence.py`): the softmax and the words again, on embeddings to which a few pairs alone
   contribute, the others held at their mean. Cells: a linear reader of the last block's output, left
   out of the shipped model, tells from each of its 8 x 8 cells which concept and tint is there,
-  which the scenes' masks know. Regions, in the last phase: what the cells of one object write must
-  name that object. The early layers stand still.
-- AdamW, 2e-3 falling to 0 by a cosine over the pixels seen, and once more from 1e-3 over the last
-  two phases; weight decay 0.05 on matrices, gradients clipped to norm 1; bfloat16 arithmetic on
-  float32 weights where the processor has it.
+  which the scenes' masks know. Regions, in the last of them: what the cells of each object write
+  must name that object and its tint. The stem and the first stage stand still.
+- The last two phases are about the sum. What the cells know must survive it, so backgrounds have to
+  be quiet: what their cells write must not move the words for objects (silence), and a neuron
+  should fire for objects or for backgrounds, not for both (mixture). Single objects and crowds
+  share each batch, more objects are tinted, and many concepts are drawn as another artist might
+  (`redrawing.py`). The first two stages stand still; what they see in a scene is kept, and each
+  scene is met several times, with other pairs speaking (`material.py`).
+- AdamW; the rate is 2e-3 falling to 0 by a cosine over the pixels seen, once more from 1e-3 over
+  the next two phases, and in the last two stays at 3e-4, then falls in a straight line; weight
+  decay 0.05 on matrices, gradients clipped to norm 1; bfloat16 arithmetic on float32 weights where
+  the processor has it.
+
+Beside other programs, set ``OMP_NUM_THREADS=1``: threads within one operation wait for each other
+thousands of times a step. The next step's material is made on a thread of its own in any case.
 
 Every random choice follows from the seed and the step, so a run that is interrupted goes on from
 its checkpoint to the state it would have reached.
@@ -213,23 +223,24 @@ def material_losses(trainee: Trainee, material: Material, phase: Phase) -> dict[
     coefficient = coefficients(attention, tokens)
     embedding = pool(model, coefficient)
     captions, texts = _embed(trainee, own.captions), _embed(trainee, own.texts)
+    weight = torch.ones(len(texts)).index_fill(0, own.tints, phase.tints)
     images = functional.normalize(embedding.float(), dim=1)
     parts = {
         "contrastive": losses.contrastive(images, captions, model.logit_scale.exp()),
         "naming": _naming(trainee, images, texts, own.true),
-        "words": _words(trainee, images, texts, own.true),
+        "words": _words(trainee, images, texts, own.true, weight),
         "density": losses.density(features),
     }
     if phase.evidence:
         some = partial_embedding(model, coefficient, embedding, material.selection)
         some = functional.normalize(some, dim=1)
         parts["evident_naming"] = _naming(trainee, some, texts, own.true)
-        parts["evident_words"] = _words(trainee, some, texts, own.true)
+        parts["evident_words"] = _words(trainee, some, texts, own.true, weight)
     cells = features.flatten(2).transpose(1, 2)
     if phase.cells:
         parts["cells"] = losses.cells(trainee.cells(cells).float(), own.cells, own.cell_tints)
     if phase.regions:
-        parts |= _region_losses(trainee, own, attention, tokens, texts)
+        parts |= _region_losses(trainee, own, attention, tokens, texts, weight)
     if phase.silence:
         added = region_coefficients(attention, tokens, own.background)
         ground = written(model, added).float() / embedding.float().norm(dim=1, keepdim=True)
@@ -242,7 +253,12 @@ def material_losses(trainee: Trainee, material: Material, phase: Phase) -> dict[
 
 
 def _region_losses(
-    trainee: Trainee, own: Lesson, attention: Tensor, tokens: Tensor, texts: Tensor
+    trainee: Trainee,
+    own: Lesson,
+    attention: Tensor,
+    tokens: Tensor,
+    texts: Tensor,
+    weight: Tensor,
 ) -> dict[str, Tensor]:
     """What the cells of an object write must tell that object, whatever else is in the scene."""
     regions, kept = own.regions, own.of_objects
@@ -250,7 +266,7 @@ def _region_losses(
     images = functional.normalize(written(trainee.model, added).float(), dim=1)
     return {
         "region_naming": _naming(trainee, images, texts, regions.true),
-        "region_words": _words(trainee, images, texts[kept], regions.true[:, kept]),
+        "region_words": _words(trainee, images, texts[kept], regions.true[:, kept], weight[kept]),
     }
 
 
@@ -266,9 +282,9 @@ def _naming(trainee: Trainee, images: Tensor, texts: Tensor, true: Tensor) -> Te
     return losses.naming(images, texts[:names], true[:, :names], scale)
 
 
-def _words(trainee: Trainee, images: Tensor, texts: Tensor, true: Tensor) -> Tensor:
+def _words(trainee: Trainee, images: Tensor, texts: Tensor, true: Tensor, weight: Tensor) -> Tensor:
     scale, bias = trainee.word_scale.exp(), trainee.word_bias
-    return losses.word_truth(images, texts, true, scale, bias)
+    return losses.word_truth(images, texts, true, scale, bias, weight)
 
 
 def total_loss(parts: dict[str, Tensor], phase: Phase) -> Tensor:

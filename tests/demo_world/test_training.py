@@ -91,12 +91,14 @@ def test_contrastive_and_naming_are_least_where_all_is_right() -> None:
 def test_word_truth_is_the_plain_logistic_loss() -> None:
     images, words = torch.eye(2), torch.eye(2)
     true = torch.tensor([[True, False], [False, False]])
-    found = losses.word_truth(images, words, true, torch.tensor(2.0), torch.tensor(-1.0))
+    found = losses.word_truth(
+        images, words, true, torch.tensor(2.0), torch.tensor(-1.0), torch.tensor([1.0, 3.0])
+    )
     logits = [[1.0, -1.0], [-1.0, 1.0]]
     expected = sum(
-        torch.log1p(torch.exp(torch.tensor(-x if t else x)))
+        weight * torch.log1p(torch.exp(torch.tensor(-x if t else x)))
         for row, truths in zip(logits, true.tolist(), strict=True)
-        for x, t in zip(row, truths, strict=True)
+        for x, t, weight in zip(row, truths, (1.0, 3.0), strict=True)
     )
     assert found == pytest.approx(float(expected), rel=1e-6)
 
@@ -208,6 +210,7 @@ def test_regions_are_where_single_objects_are_and_their_truth_is_that_objects_al
     grounds = [place for place, text in enumerate(own.texts) if text.endswith("background")]
     assert not set(grounds) & set(own.of_objects.tolist())
     assert len(grounds) + len(own.of_objects) == len(own.texts)
+    assert [own.texts[place].split()[-1] for place in own.tints] == list(TINTS)
 
 
 def test_mixed_batches_hold_single_objects_and_crowds() -> None:
@@ -251,13 +254,16 @@ def test_the_schedule_counts_steps_scenes_and_rates() -> None:
     with pytest.raises(ValueError, match="beyond"):
         schedule.phase(3)
     assert [schedule.density(step) for step in range(3)] == [0.0, 0.25, 0.5]
-    steady = Phase(256, 200, 4, Style(), crowds=1, density=1.0, peak=1e-3, steady=True)
-    course = Schedule((*TINY, steady, replace(steady, steps=100, peak=None, steady=False)))
+    steady = Phase(256, 200, 4, Style(), crowds=1, density=1.0, peak=1e-3, until=1e-3)
+    falls = [replace(steady, steps=100, peak=None, until=until) for until in (4e-4, 0.0)]
+    course = Schedule((*TINY, steady, *falls))
+    assert course.rate(3 + 49) == pytest.approx(5e-4)  # half way through the warm-up
     assert {course.rate(step) for step in range(3 + 100, 3 + 201)} == {1e-3}
-    assert course.rate(3 + 250) == pytest.approx(5e-4)
+    assert course.rate(3 + 250) == pytest.approx(7e-4)
+    assert course.rate(3 + 350) == pytest.approx(2e-4)
     full = Schedule(RECIPE)
     ends = [sum(phase.steps for phase in RECIPE[:place]) for place in (0, 5, 7, 9)]
-    for first, last, peak in zip(ends[:3], ends[1:], (2e-3, 1e-3, 1e-3), strict=True):
+    for first, last, peak in zip(ends[:3], ends[1:], (2e-3, 1e-3, 3e-4), strict=True):
         rates = [full.rate(step) for step in range(first + 100, last)]
         assert rates == sorted(rates, reverse=True)
         assert rates[-1] < 1e-5 < 0.95 * peak < rates[0] <= peak
