@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from precompute.demo_world.layout import Style
 
@@ -44,81 +44,58 @@ class Phase:
     reuse: int = 1
 
 
+# Phases that make single pairs, cells and regions mean something.
+_PARTS = Phase(
+    size=256,
+    steps=0,
+    batch=48,
+    style=Style((0.4, 0.97), 30.0, 0.5),
+    crowds=0.7,
+    density=3.0,
+    evidence=1.0,
+    cells=1.0,
+    regions=1.0,
+    frozen=1,
+)
+
+# Phases that see to it that what they mean is still told by the sum over all cells, and with other
+# drawings of the same things.
+_SUMS = Phase(
+    size=256,
+    steps=0,
+    batch=48,
+    style=Style((0.4, 0.97), 30.0, 0.5),
+    crowds=0.65,
+    density=3.0,
+    evidence=1.0,
+    cells=0.5,
+    regions=1.5,
+    silence=1.0,
+    mixture=2.0,
+    tints=3.0,
+    mixed=True,
+    redrawn=0.25,
+    frozen=2,
+    reuse=4,
+)
+
 # Up to 128 pixels, objects may reach beyond the frame: their parts are then as large, in pixels,
 # as they will be at 256, so that the last phase has little left to learn.
 #
-# The first five phases teach what things look like and are called. The next two make single pairs,
-# cells and regions mean something, once there is something for them to mean; the last two see to it
-# that this is still told by the sum over all cells, and with other drawings of the same things.
+# The first five phases teach what things look like and are called; the others are about what parts
+# and sums of parts mean, once there is something for them to mean.
 RECIPE: tuple[Phase, ...] = (
     Phase(64, 500, 128, Style((0.6, 1.0), 15.0, 0.25), crowds=0, density=0.25, peak=2e-3),
     Phase(64, 450, 128, Style((0.5, 1.2), 25.0, 0.4), crowds=1 / 3, density=0.5),
     Phase(96, 350, 128, Style((0.45, 1.4), 30.0, 0.4), crowds=1 / 3, density=2.0),
     Phase(128, 385, 128, Style((0.4, 1.7), 30.0, 0.4), crowds=1 / 2, density=3.0),
     Phase(256, 850, 48, Style((0.4, 0.97), 30.0, 0.4), crowds=1 / 2, density=3.0),
-    Phase(
-        size=256,
-        steps=1065,
-        batch=48,
-        style=Style((0.4, 0.97), 30.0, 0.5),
-        crowds=0.7,
-        density=3.0,
-        evidence=1.0,
-        cells=1.0,
-        peak=1e-3,
-        frozen=1,
+    replace(_PARTS, steps=1065, regions=0.0, peak=1e-3),
+    replace(_PARTS, steps=850),
+    replace(
+        _SUMS, steps=800, style=Style((0.4, 0.97), 30.0, 0.6), redrawn=0.3, peak=3e-4, until=3e-4
     ),
-    Phase(
-        size=256,
-        steps=850,
-        batch=48,
-        style=Style((0.4, 0.97), 30.0, 0.5),
-        crowds=0.7,
-        density=3.0,
-        evidence=1.0,
-        cells=1.0,
-        regions=1.0,
-        frozen=1,
-    ),
-    Phase(
-        size=256,
-        steps=800,
-        batch=48,
-        style=Style((0.4, 0.97), 30.0, 0.6),
-        crowds=0.65,
-        mixed=True,
-        tints=3.0,
-        redrawn=0.3,
-        density=3.0,
-        evidence=1.0,
-        cells=0.5,
-        regions=1.5,
-        silence=1.0,
-        mixture=2.0,
-        peak=3e-4,
-        until=3e-4,
-        frozen=2,
-        reuse=4,
-    ),
-    Phase(
-        size=256,
-        steps=1000,
-        batch=48,
-        style=Style((0.4, 0.97), 30.0, 0.5),
-        crowds=0.65,
-        mixed=True,
-        tints=3.0,
-        redrawn=0.25,
-        density=3.0,
-        evidence=1.0,
-        cells=0.5,
-        regions=1.5,
-        silence=1.0,
-        mixture=2.0,
-        until=0.0,
-        frozen=2,
-        reuse=4,
-    ),
+    replace(_SUMS, steps=1000, until=0.0),
 )
 
 WARM_UP_STEPS = 100
