@@ -95,7 +95,8 @@ RECIPE: tuple[Phase, ...] = (
     replace(
         _SUMS, steps=800, style=Style((0.4, 0.97), 30.0, 0.6), redrawn=0.3, peak=3e-4, until=3e-4
     ),
-    replace(_SUMS, steps=1000, until=0.0),
+    replace(_SUMS, steps=50, until=2.85e-4),
+    replace(_SUMS, steps=950, until=0.0, frozen=1),
 )
 
 WARM_UP_STEPS = 100

@@ -262,7 +262,7 @@ def test_the_schedule_counts_steps_scenes_and_rates() -> None:
     assert course.rate(3 + 250) == pytest.approx(7e-4)
     assert course.rate(3 + 350) == pytest.approx(2e-4)
     full = Schedule(RECIPE)
-    ends = [sum(phase.steps for phase in RECIPE[:place]) for place in (0, 5, 7, 9)]
+    ends = [sum(phase.steps for phase in RECIPE[:place]) for place in (0, 5, 7, 10)]
     for first, last, peak in zip(ends[:3], ends[1:], (2e-3, 1e-3, 3e-4), strict=True):
         rates = [full.rate(step) for step in range(first + 100, last)]
         assert rates == sorted(rates, reverse=True)
