@@ -15,13 +15,15 @@ class Phase:
 
     `crowds`: share of the batches that are of scenes with several objects, or with `mixed` of the
     scenes in every batch. `density`: the weight of that penalty at the phase's end, reached in a
-    straight line. `evidence`, `cells`, `regions`, `silence` and `mixture`: weights of these losses.
-    `tints`: how much the words for tints count in the losses on words, others counting 1.
-    `redrawn`: share of the concepts that each batch draws as another artist might. `peak`: a new
-    course of the learning rate begins here, at this rate. `until`: the rate goes in a straight line
-    to this one, from the peak or from where the phase before ended, in place of the cosine.
-    `frozen`: how many stages of the image tower stand still, from the first on, which saves time.
-    `reuse`: how often a scene is met, on average: only every so many steps see new ones.
+    straight line. `naming`, `evidence`, `cells`, `regions`, `silence` and `mixture`: weights of
+    these losses. `tints`: how much the words for tints count in the losses on words, others
+    counting 1. `redrawn`: share of the concepts that each batch draws as another artist might.
+    `peak`: a new course of the learning rate begins here, at this rate. `until`: the rate goes in a
+    straight line to this one, from the peak or from where the phase before ended, in place of the
+    cosine. `blend`: at the phase's end the weights are averaged with those at which the rate's
+    course began, which get this share. `frozen`: how many stages of the image tower stand still,
+    from the first on, which saves time. `reuse`: how often a scene is met, on average: only every
+    so many steps see new ones.
     """
 
     size: int
@@ -30,6 +32,7 @@ class Phase:
     style: Style
     crowds: float
     density: float
+    naming: float = 1.0
     evidence: float = 0.0
     cells: float = 0.0
     regions: float = 0.0
@@ -40,6 +43,7 @@ class Phase:
     redrawn: float = 0.0
     peak: float | None = None
     until: float | None = None
+    blend: float = 0.0
     frozen: int = 0
     reuse: int = 1
 
@@ -96,7 +100,8 @@ RECIPE: tuple[Phase, ...] = (
         _SUMS, steps=800, style=Style((0.4, 0.97), 30.0, 0.6), redrawn=0.3, peak=3e-4, until=3e-4
     ),
     replace(_SUMS, steps=50, until=2.85e-4),
-    replace(_SUMS, steps=950, until=0.0, frozen=1),
+    replace(_SUMS, steps=200, until=2.25e-4, frozen=1),
+    replace(_SUMS, steps=350, until=0.0),
 )
 
 WARM_UP_STEPS = 100

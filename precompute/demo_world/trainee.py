@@ -25,6 +25,7 @@ class Trainee:
     """Everything that training changes: the model, embeddings of its known tokens, two scalars.
 
     `cells` reads from the features what each cell shows: a teacher, no part of the shipped model.
+    `earlier` are the weights of model and embedding, by name, that were remembered last.
     """
 
     model: CLIP
@@ -33,6 +34,7 @@ class Trainee:
     cells: nn.Linear
     word_scale: nn.Parameter = field(default_factory=lambda: nn.Parameter(torch.tensor(2.3)))
     word_bias: nn.Parameter = field(default_factory=lambda: nn.Parameter(torch.tensor(-4.0)))
+    earlier: dict[str, Tensor] = field(default_factory=dict)
 
     def parameters(self) -> list[nn.Parameter]:
         """What the optimizer updates: all but the full table of tokens, in a fixed order."""
@@ -40,6 +42,25 @@ class Trainee:
         own = [parameter for parameter in self.model.parameters() if parameter is not full]
         scalars = [self.word_scale, self.word_bias]
         return [*own, self.embedding.weight, *self.cells.parameters(), *scalars]
+
+    def remember(self) -> None:
+        """Keep the weights as they are, to blend later ones with."""
+        self.earlier = {name: value.clone() for name, value in self._weights().items()}
+
+    @torch.no_grad()
+    def blend(self, share: float) -> None:
+        """Average the weights, BatchNorm's statistics too, with the remembered ones' `share`.
+
+        Steps back and forth cancel, and what was learnt on the way stays.
+        """
+        for name, value in self._weights().items():
+            value.lerp_(self.earlier[name], share)
+
+    def _weights(self) -> dict[str, Tensor]:
+        """Floating numbers of the model and of its known tokens' embedding."""
+        state = {**self.model.state_dict(), "embedding": self.embedding.weight.detach()}
+        del state[TABLE]
+        return {name: value for name, value in state.items() if value.is_floating_point()}
 
     def state(self) -> dict[str, Tensor]:
         """The shipped parameters under open_clip's names; unknown tokens have embedding zero."""
@@ -146,6 +167,7 @@ def save_checkpoint(
         "cells": trainee.cells.state_dict(),
         "word_scale": trainee.word_scale.detach(),
         "word_bias": trainee.word_bias.detach(),
+        "earlier": trainee.earlier,
         "optimizer": optimizer.state_dict(),
     }
     partial = path.with_suffix(".partial")
@@ -176,5 +198,6 @@ def load_checkpoint(
         trainee.cells.load_state_dict(state["cells"])
         trainee.word_scale.copy_(state["word_scale"])
         trainee.word_bias.copy_(state["word_bias"])
+    trainee.earlier = state["earlier"]
     optimizer.load_state_dict(state["optimizer"])
     return int(state["step"])

@@ -147,6 +147,9 @@ def _run(settings: TrainingSettings, report: Reporter | None) -> None:
     tell = _Log(settings.log, schedule.steps, report)
     visual = trainee.model.visual
     for phase, steps in schedule.runs(first):
+        starts = phase.peak is not None and schedule.phase(steps.start)[1] == 0
+        if starts or not trainee.earlier:
+            trainee.remember()
         freeze(trainee, phase.frozen)
         make = Materials(schedule, visual, seed=settings.seed, half=half, config=config).of
         for step, material in zip(steps, ahead(make, steps), strict=True):
@@ -154,6 +157,8 @@ def _run(settings: TrainingSettings, report: Reporter | None) -> None:
             parts = learn(trainee, optimizer, material, rate=rate, phase=weights, half=half)
             done = step + 1
             last = done == schedule.steps
+            if done == steps.stop and phase.blend:
+                trainee.blend(phase.blend)
             if done % settings.log_every == 0 or last:
                 scale = trainee.model.logit_scale.exp().item()
                 tell(done, {"size": phase.size, "rate": rate, "logit_scale": scale, **parts})
@@ -289,7 +294,8 @@ def _words(trainee: Trainee, images: Tensor, texts: Tensor, true: Tensor, weight
 
 def total_loss(parts: dict[str, Tensor], phase: Phase) -> Tensor:
     """The weighted sum that a step descends."""
-    whole = parts["contrastive"] + NAMING_SHARE * parts["naming"] + WORDS_SHARE * parts["words"]
+    named = phase.naming * NAMING_SHARE * parts["naming"]
+    whole = parts["contrastive"] + named + WORDS_SHARE * parts["words"]
     loss = whole + phase.density * parts["density"]
     if phase.evidence:
         evident = NAMING_SHARE * parts["evident_naming"] + WORDS_SHARE * parts["evident_words"]

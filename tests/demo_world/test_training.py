@@ -34,7 +34,7 @@ from precompute.demo_world.vocabulary import TEMPLATES, lexicon, vocabulary
 LOSSES = {"evidence": 1.0, "cells": 1.0, "regions": 1.0, "silence": 1.0, "mixture": 1.0}
 TINY = (
     Phase(32, 2, 4, Style(), crowds=0, density=0.5, peak=2e-3),
-    Phase(64, 1, 4, Style(), crowds=1, density=1.0, redrawn=0.5, frozen=2, **LOSSES),
+    Phase(64, 1, 4, Style(), crowds=1, density=1.0, redrawn=0.5, frozen=2, blend=0.25, **LOSSES),
 )
 
 
@@ -235,6 +235,25 @@ def test_frozen_layers_stand_still(tmp_path: Path) -> None:
     assert "visual.layer3.0.downsample.0.weight" not in same
 
 
+def test_a_blend_is_the_mean_of_what_is_and_what_was() -> None:
+    own = new_trainee(2)
+    own.remember()
+    before = {name: value.clone() for name, value in own.state().items()}
+    with torch.no_grad():
+        for parameter in own.parameters():
+            parameter += 1.0
+        own.model.visual.bn1.running_var += 4.0
+    own.blend(0.25)
+    after = own.state()
+    for name in ("visual.layer4.0.conv3.weight", "text_projection", "logit_scale"):
+        assert torch.allclose(after[name], before[name] + 0.75)
+    known = own.words.known
+    table = "token_embedding.weight"
+    assert torch.allclose(after[table][known], before[table][known] + 0.75)
+    variance = "visual.bn1.running_var"
+    assert torch.allclose(after[variance], before[variance] + 3.0)
+
+
 def test_weights_to_start_from_must_be_the_models_own(tmp_path: Path) -> None:
     save_file({"other": torch.zeros(2)}, tmp_path / "other.safetensors")
     with pytest.raises(ValueError, match="does not hold weights"):
@@ -262,7 +281,7 @@ def test_the_schedule_counts_steps_scenes_and_rates() -> None:
     assert course.rate(3 + 250) == pytest.approx(7e-4)
     assert course.rate(3 + 350) == pytest.approx(2e-4)
     full = Schedule(RECIPE)
-    ends = [sum(phase.steps for phase in RECIPE[:place]) for place in (0, 5, 7, 10)]
+    ends = [sum(phase.steps for phase in RECIPE[:place]) for place in (0, 5, 7, 11)]
     for first, last, peak in zip(ends[:3], ends[1:], (2e-3, 1e-3, 3e-4), strict=True):
         rates = [full.rate(step) for step in range(first + 100, last)]
         assert rates == sorted(rates, reverse=True)
