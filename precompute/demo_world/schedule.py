@@ -15,7 +15,7 @@ class Phase:
 
     `crowds`: share of the batches that are of scenes with several objects, or with `mixed` of the
     scenes in every batch. `density`: the weight of that penalty at the phase's end, reached in a
-    straight line. `naming`, `evidence`, `cells`, `regions`, `silence` and `mixture`: weights of
+    straight line. `evidence`, `cells`, `regions`, `silence` and `mixture`: weights of
     these losses. `tints`: how much the words for tints count in the losses on words, others
     counting 1. `redrawn`: share of the concepts that each batch draws as another artist might.
     `peak`: a new course of the learning rate begins here, at this rate. `until`: the rate goes in a
@@ -32,7 +32,6 @@ class Phase:
     style: Style
     crowds: float
     density: float
-    naming: float = 1.0
     evidence: float = 0.0
     cells: float = 0.0
     regions: float = 0.0
@@ -101,7 +100,7 @@ RECIPE: tuple[Phase, ...] = (
     ),
     replace(_SUMS, steps=50, until=2.85e-4),
     replace(_SUMS, steps=200, until=2.25e-4, frozen=1),
-    replace(_SUMS, steps=350, until=0.0),
+    replace(_SUMS, steps=350, until=0.0, blend=0.4),
 )
 
 WARM_UP_STEPS = 100

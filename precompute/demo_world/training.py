@@ -17,14 +17,16 @@ The recipe:
   out of the shipped model, tells from each of its 8 x 8 cells which concept and tint is there,
   which the scenes' masks know. Regions, in the last of them: what the cells of each object write
   must name that object and its tint. The stem and the first stage stand still.
-- The last two phases are about the sum. What the cells know must survive it, so backgrounds have to
-  be quiet: what their cells write must not move the words for objects (silence), and a neuron
-  should fire for objects or for backgrounds, not for both (mixture). Single objects and crowds
-  share each batch, more objects are tinted, and many concepts are drawn as another artist might
-  (`redrawing.py`). The first two stages stand still; what they see in a scene is kept, and each
-  scene is met several times, with other pairs speaking (`material.py`).
+- The last phases are about the sum. What the cells know must survive it, so backgrounds have to be
+  quiet: what their cells write must not move the words for objects (silence), and a neuron should
+  fire for objects or for backgrounds, not for both (mixture). Single objects and crowds share each
+  batch, more objects are tinted, and many concepts are drawn as another artist might
+  (`redrawing.py`). The first stages stand still; what they see in a scene is kept, and each scene
+  is met several times, with other pairs speaking (`material.py`). At the end the weights are
+  averaged with those before these phases: each phase wins some things and loses others, and the
+  average keeps most of both.
 - AdamW; the rate is 2e-3 falling to 0 by a cosine over the pixels seen, once more from 1e-3 over
-  the next two phases, and in the last two stays at 3e-4, then falls in a straight line; weight
+  the next two phases, and in the last ones stays at 3e-4, then falls in straight lines; weight
   decay 0.05 on matrices, gradients clipped to norm 1; bfloat16 arithmetic on float32 weights where
   the processor has it.
 
@@ -294,8 +296,7 @@ def _words(trainee: Trainee, images: Tensor, texts: Tensor, true: Tensor, weight
 
 def total_loss(parts: dict[str, Tensor], phase: Phase) -> Tensor:
     """The weighted sum that a step descends."""
-    named = phase.naming * NAMING_SHARE * parts["naming"]
-    whole = parts["contrastive"] + named + WORDS_SHARE * parts["words"]
+    whole = parts["contrastive"] + NAMING_SHARE * parts["naming"] + WORDS_SHARE * parts["words"]
     loss = whole + phase.density * parts["density"]
     if phase.evidence:
         evident = NAMING_SHARE * parts["evident_naming"] + WORDS_SHARE * parts["evident_words"]
