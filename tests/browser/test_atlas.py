@@ -124,7 +124,7 @@ def test_without_scripts_the_table_stands_alone(open_context: OpenContext) -> No
     page.goto("/demo")
     expect(page.locator("[data-atlas]")).to_be_hidden()
     page.get_by_role("link", name="All pairs, to sort and filter").click()
-    page.get_by_label("Words").fill("red")
+    page.get_by_role("textbox", name="Words").fill("red")
     page.get_by_role("button", name="Find").click()
     page.get_by_role("link", name="Monosemanticity").first.click()
     expect(page).to_have_url(re.compile("sort=monosemanticity"))

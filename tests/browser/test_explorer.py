@@ -70,7 +70,7 @@ def test_search_a_word_open_a_pair_and_share_it(page: Page, open_context: OpenCo
 
     other = open_context().new_page()
     other.goto(link)
-    expect(other.get_by_text("Look <b>here</b>")).to_be_visible()
+    expect(other.locator(".banner__title")).to_have_text("Look <b>here</b>")
     expect(other.get_by_role("heading", level=1)).to_have_text(heading)
     assert other.locator("meta[name=robots]").get_attribute("content") == "noindex"
 
