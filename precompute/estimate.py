@@ -184,7 +184,7 @@ def store_parts(shapes: Shapes) -> dict[str, int]:
 
 
 def _scratch(s: Shapes) -> int:
-    rows = s.images * (s.d_out * HALF + 1)
+    rows = s.images * (s.d_out * FLOAT + 1)
     calibration = min(s.images, CALIBRATION_IMAGES) * (s.pairs + s.d_out) * FLOAT
     collected = rows + calibration + edges_bytes(s) + state_bytes(s)
     explanations = s.pairs * (2 * s.atoms + s.atoms.bit_length() + 1) * FLOAT

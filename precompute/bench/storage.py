@@ -104,7 +104,7 @@ class Scaling:
 
     def raw_bytes(self, file: Path) -> int:
         """Bytes of a file of plain rows; its ending tells the width of a number."""
-        width = {".f32": 4, ".f16": 2, ".u8": 1}.get(file.suffix, 1)
+        width = {".f32": 4, ".u8": 1}.get(file.suffix, 1)
         size = file.stat().st_size
         rows = self._calibration if file.stem.startswith("calibration") else self._images
         return width * rows.get(size // width, size // width)

@@ -49,8 +49,7 @@ class Collected:
 
     Attributes:
         statistics: finished stream over the readable images, on the model's device.
-        unit_embeddings: half precision, memory-mapped; a row for every number of the set, zero for
-            unreadable ones.
+        unit_embeddings: memory-mapped; a row for every number of the set, zero for unreadable ones.
         readable: whether the row was filled.
         unreadable: paths relative to the set.
         token_norm: mean over images of each spatial token's feature norm.
@@ -170,7 +169,7 @@ class Running:
         }
         self._rows = {
             "unit_embeddings": _Rows(
-                folder / "embeddings.f16", plan.images, (factors.d_out,), "<f2"
+                folder / "embeddings.f32", plan.images, (factors.d_out,), "<f4"
             ),
             "readable": _Rows(folder / "readable.u8", plan.images, (), "u1"),
             "calibration": _Rows(
@@ -206,7 +205,7 @@ class Running:
         self._statistics.merge(segment.statistics.to(self._device))
         self._tokens["token_norm"] += segment.token_norm
         self._tokens["token_attention"] += segment.token_attention
-        unit = F.normalize(segment.embeddings, dim=1).half()
+        unit = F.normalize(segment.embeddings, dim=1)
         self._rows["unit_embeddings"].write(segment.numbers, unit.numpy())
         self._rows["readable"].write(segment.numbers, np.ones(len(segment.numbers), np.uint8))
         first = len(self._calibration)

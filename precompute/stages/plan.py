@@ -7,8 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
-CALIBRATION_IMAGES = 800
-"""Images whose coefficients are kept for neurons' and heads' own components: 470 MB (RN50x16)."""
+CALIBRATION_IMAGES = 700
+"""Images whose coefficients are kept for neurons' and heads' own components: 410 MB (RN50x16)."""
 
 
 @dataclass(frozen=True)

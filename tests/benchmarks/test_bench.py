@@ -136,9 +136,9 @@ def test_shapes_grow_with_the_model(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(bytes(size))
         return scaling.raw_bytes(tmp_path / name)
 
-    assert raw_bytes("calibration.f32", 4 * 37 * 7744) == 4 * 800 * 147_456
-    assert raw_bytes("calibration_embeddings.f32", 4 * 37 * 89) == 4 * 800 * 768
-    assert raw_bytes("embeddings.f16", 2 * 37 * 89) == 2 * 50_000 * 768
+    assert raw_bytes("calibration.f32", 4 * 37 * 7744) == 4 * 700 * 147_456
+    assert raw_bytes("calibration_embeddings.f32", 4 * 37 * 89) == 4 * 700 * 768
+    assert raw_bytes("embeddings.f32", 4 * 37 * 89) == 4 * 50_000 * 768
     assert raw_bytes("readable.u8", 37) == 50_000
     assert raw_bytes("job.json", 1234) == 1234
     same = Scaling(small, small)

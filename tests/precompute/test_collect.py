@@ -75,9 +75,7 @@ def test_any_cut_equals_all_at_once(
     assert found.unreadable == ["00.png", "07.png"]
     assert found.readable.nonzero().flatten().tolist() == exact["numbers"].tolist()
     unit = torch.nn.functional.normalize(exact["embedding"], dim=1)
-    torch.testing.assert_close(
-        found.unit_embeddings[exact["numbers"]].float(), unit, rtol=1e-3, atol=1e-6
-    )
+    torch.testing.assert_close(found.unit_embeddings[exact["numbers"]], unit)
     assert (found.unit_embeddings[TORN] == 0).all()
     assert found.calibration.numbers == exact["numbers"].tolist()
     torch.testing.assert_close(found.calibration.embeddings, exact["embedding"])
@@ -103,7 +101,7 @@ def test_calibration_is_spread_evenly(
 
 def test_every_image_is_a_calibration_image_of_a_small_set() -> None:
     assert plan().calibration == frozenset(range(21))
-    assert len(plan(images=50_000).calibration) == 800
+    assert len(plan(images=50_000).calibration) == 700
     assert {0, 49_999} <= plan(images=50_000).calibration
 
 

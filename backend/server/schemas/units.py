@@ -26,7 +26,7 @@ class WordsReached(Wire):
 
 
 class Unit(Wire):
-    """What neurons and heads have in common; measured on up to 800 images of the data set."""
+    """What neurons and heads have in common; measured on up to 700 images of the data set."""
 
     model: str
     norm: float = Field(
