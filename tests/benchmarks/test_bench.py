@@ -41,7 +41,8 @@ def test_the_quick_bench_reports_every_row_in_one_shape() -> None:
     assert told["parameters"]["quick"] is True
     for row in told["rows"]:
         assert list(row) == list(ROW.as_dict())
-        assert row["ours"] is None or row["ours"] > 0
+        # Extra memory may be none at all, where freed pages served.
+        assert row["ours"] is None or row["ours"] > 0 or row["unit"] == "bytes"
     works = " ".join(row["work"] for row in told["rows"])
     for subject in ("coefficients", "extra memory", "search", "store on disk", "opening",
                     "scratch", "precompute over images", "OMP of a direction"):  # fmt: skip
