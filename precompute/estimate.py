@@ -218,7 +218,8 @@ def _memory(s: Shapes) -> int:
     neighbours = state + kept + s.pairs * (2 * PAIRS_AT_ONCE * FLOAT + 3 * RANKS * LONG + flags)
     maps = store_parts(s).get("maps", 0)
     places = s.pairs * (TOP_SHOWN + BOTTOM_SHOWN) * LONG
-    exemplars = state + kept + 5 * places + maps + forward_bytes(s.side, s.stem, s.block)
+    mapped = store_parts(s)["statistics"]
+    exemplars = state + kept + 5 * places + maps + mapped + forward_bytes(s.side, s.stem, s.block)
     elsewhere = s.processes * (own + state + first)
     return (
         own
