@@ -50,7 +50,11 @@ class Plan:
 
     @cached_property
     def calibration(self) -> frozenset[int]:
-        """Evenly spread image numbers."""
-        count = min(self.images, CALIBRATION_IMAGES)
-        places = np.linspace(0, self.images - 1, count).round().astype(int)
-        return frozenset(places.tolist())
+        """Numbers of the images of which every coefficient is kept while the job runs."""
+        return calibration_numbers(self.images, CALIBRATION_IMAGES)
+
+
+def calibration_numbers(images: int, wanted: int) -> frozenset[int]:
+    """At most ``wanted`` numbers, spread evenly over ``images``."""
+    places = np.linspace(0, images - 1, min(images, wanted)).round().astype(int)
+    return frozenset(places.tolist())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from backend.store import Store
-from precompute.stages.plan import Plan
+from precompute.stages.plan import calibration_numbers
 from precompute.verification.report import Check
 from precompute.verification.statistics import Recomputed
 
@@ -53,8 +53,8 @@ def neuron_checks(store: Store, again: Recomputed, *, samples: int, seed: int = 
 
 
 def _calibration_rows(store: Store, again: Recomputed) -> np.ndarray:
-    """Rows of ``again`` that hold calibration images."""
+    """Rows of ``again`` that hold calibration images: as many as the store was made with."""
     images = store.manifest.dataset.images + len(store.manifest.dataset.unreadable)
-    plan = Plan(images=images, segment=1, block=1, bins=1, threads=1)
-    wanted = np.isin(again.numbers, list(plan.calibration))
-    return np.flatnonzero(wanted)
+    wanted = int(store.manifest.parameters["calibration_images"])
+    numbers = calibration_numbers(images, wanted)
+    return np.flatnonzero(np.isin(again.numbers, list(numbers)))

@@ -13,7 +13,7 @@ from PIL import Image
 
 from backend.pairs.factors import Factors
 from backend.store import Store, open_store
-from tests.server.tiny_store import ATOMS, IMAGES, STEPS, UNKNOWN_PAIR, WORDS
+from tests.server.tiny_store import ATOMS, IMAGES, STEPS, UNKNOWN_PAIR, UNREADABLE, WORDS
 
 API = "/api/v1"
 
@@ -46,7 +46,7 @@ def test_models_and_model(client: TestClient, opened: Store) -> None:
     assert summary["image_size"] == 256
     detail = client.get(f"{API}/models/demo").json()
     assert {key: detail[key] for key in summary} == summary
-    assert detail["unreadable_images"] == 1
+    assert detail["unreadable_images"] == len(UNREADABLE)
     norms = [pair["norm"] for pair in detail["strongest"]]
     assert norms == sorted(norms, reverse=True)
     assert norms[0] == pytest.approx(float(opened.statistics["norm"].max()))

@@ -15,6 +15,7 @@ from fastapi.testclient import TestClient
 from backend.server import formats
 from backend.store import open_store
 from backend.store.exactness import MAX_BYTES, keep_report, kept_report, report_path
+from tests.server.tiny_store import UNREADABLE
 
 HTML = {"Accept": "text/html"}
 API = "/api/v1/models/demo/provenance"
@@ -55,6 +56,13 @@ def test_the_twin_tells_what_the_manifest_does(client: TestClient, store: Path) 
         path: record.sha256 for path, record in manifest.files.items()
     }
     assert told["size"] == sum(record.size for record in manifest.files.values())
+
+
+def test_file_names_are_text(client: TestClient) -> None:
+    text = client.get("/demo/provenance", headers=HTML).text
+    assert "<script>alert" not in text
+    shown = html.unescape(text)
+    assert all(f"<code>{name}</code>" in shown for name in UNREADABLE)
 
 
 def test_the_page_shows_it(client: TestClient) -> None:

@@ -47,6 +47,9 @@ from precompute.stages.familiarity import familiarity_arrays, text_null
 from precompute.stages.pairs import inverse_index
 from precompute.stages.vocabulary import vocabulary_arrays
 
+UNREADABLE = ["broken.png", "<script>alert('name')</script>\".png"]
+"""File names are anything that a file system takes."""
+
 WORDS = [
     "cat", "dog", "butterfly", "grass", "red", "blue", "striped", "<script>alert(1)</script>",
     'a "quoted" word', "naïve", "日本語", "green tree",
@@ -115,7 +118,7 @@ def _manifest(model: ClipResNet, name: str, seed: int) -> dict:
         "name": name,
         "model": ModelRecord(**asdict(model.identity)),
         "preprocessing": asdict(model.preprocessing),
-        "dataset": DatasetRecord("made up", IMAGES, ["broken.png"]),
+        "dataset": DatasetRecord("made up", IMAGES, UNREADABLE),
         "templates": TEMPLATES,
         "parameters": {"atoms": ATOMS, "cosine_steps": STEPS, "seed": seed},
         "code_version": "0",
