@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -97,6 +98,21 @@ def test_words_of_a_pair_are_searches(page: Page) -> None:
     word.click()
     expect(page.get_by_role("heading", level=1)).to_have_text(f"Pairs for “{text}”")
     expect(page.locator(".card__link").first).to_be_visible()
+
+
+def test_plots_and_words_of_a_pair_are_taken_away_as_files(page: Page) -> None:
+    page.goto("/demo/pairs/3/4")
+    for button in page.get_by_role("button", name="Save as SVG").all():
+        with page.expect_download() as download:
+            button.click()
+        assert download.value.suggested_filename.endswith("-3-4.svg")
+        plot = Path(download.value.path()).read_text()
+        assert plot.startswith("<svg")
+        assert 'font-family="' in plot
+        assert "var(" not in plot
+    with page.expect_download() as download:
+        page.locator("#words ~ figcaption").get_by_role("link", name="CSV").click()
+    assert "word" in Path(download.value.path()).read_text()
 
 
 def test_pages_are_complete_without_scripts(open_context: OpenContext) -> None:

@@ -6,7 +6,7 @@ import { call, post, showProblem } from "./api.js";
 import { Chips } from "./chips.js";
 import { element, part } from "./dom.js";
 import { Drawn } from "./lab/drawn.js";
-import { areasOf, copy, curlOf, save } from "./lab/files.js";
+import { areasOf, copy, curlOf } from "./lab/files.js";
 import { classesOf, wireLegend } from "./lab/legend.js";
 import { Score } from "./lab/score.js";
 import { Settings } from "./lab/settings.js";
@@ -19,6 +19,7 @@ import { Why } from "./lab/why.js";
 import { Work } from "./lab/work.js";
 import { remember, rememberUpload, uploads } from "./memory.js";
 import { Picture } from "./picture.js";
+import { save } from "./save.js";
 import { upload } from "./upload.js";
 
 /** @typedef {import("./lab/wire.js").Segmentation} Segmentation */

@@ -4,6 +4,7 @@
 import { wireCollecting } from "./collecting.js";
 import { wireCopyButtons } from "./copy.js";
 import { wireKeyboard } from "./keyboard.js";
+import { wirePlots } from "./plots.js";
 import { wireShareBanner, wireShareDialog } from "./share.js";
 import { wireSuggestions } from "./suggest.js";
 import { wireTheme } from "./theme.js";
@@ -13,5 +14,6 @@ wireSuggestions();
 wireKeyboard();
 wireCollecting();
 wireCopyButtons();
+wirePlots();
 wireShareDialog();
 wireShareBanner();

@@ -3,7 +3,8 @@
 
 import { call, post } from "../api.js";
 import { element, part } from "../dom.js";
-import { copy, csvOf, curlOf, htmlOf, save, svgOf } from "./files.js";
+import { save } from "../save.js";
+import { copy, csvOf, curlOf, htmlOf, svgOf } from "./files.js";
 import { pairRows } from "./pair_rows.js";
 import { Work } from "./work.js";
 

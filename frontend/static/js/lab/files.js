@@ -8,19 +8,6 @@ import { waterfall } from "./waterfall.js";
 /** @typedef {import("./waterfall.js").Sum} Sum */
 
 /**
- * @param {string} name
- * @param {string} type
- * @param {string} text
- */
-export function save(name, type, text) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type }));
-  link.download = name;
-  link.click();
-  URL.revokeObjectURL(link.href);
-}
-
-/**
  * @param {Sum} sum
  * @returns {string} one line a part, the last is the total
  */

@@ -5,7 +5,8 @@ import { announce } from "../announce.js";
 import { call, post, showProblem } from "../api.js";
 import { element, part, svg } from "../dom.js";
 import { count, number, percent, signed } from "../numbers.js";
-import { copy, curlOf, rankingOf, save } from "./files.js";
+import { save } from "../save.js";
+import { copy, curlOf, rankingOf } from "./files.js";
 import { Work } from "./work.js";
 
 /** @typedef {import("./wire.js").Ablation} Ablation */
