@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -18,29 +17,24 @@ from torch import Tensor
 from backend.pairs.ablation import Part, ablated_embedding, gains, scores
 from backend.server import heatmaps, schemas
 from backend.server.asking import check_prompts, settings_of, unusable, view_of
+from backend.server.basis import basis_of
 from backend.server.errors import invalid
 from backend.server.familiarity import Verdict
-from backend.server.images import Images, OpenImage, Picture
-from backend.server.kept import ImageRecord, KeptUploads, Kind, ResultRecord, new_id
-from backend.server.lab import Answer, AtHand, Lab
+from backend.server.images import OpenImage
+from backend.server.kept import ImageRecord, Kind, ResultRecord
+from backend.server.lab import Answer, AtHand
 from backend.server.method_results import (
-    LOGITS,
     MASK,
     OVERLAY,
     StoredMethod,
     described,
-    draw_heatmap,
-    draw_overlay,
-    file_name,
     method_files,
     method_result,
     stored_method,
     timings,
 )
 from backend.server.open_store import OpenStore
-from backend.server.queries import Catalog
-from backend.server.segmentations import SegmentationRecord, Segmentations, given
-from backend.server.urls import Urls
+from backend.server.results import MaskedResults
 
 if TYPE_CHECKING:
     from backend.clip.options import SegmentationSettings
@@ -106,24 +100,10 @@ class Changed:
     maps: dict[State, SegmentationMaps]
 
 
-class Ablations:
+class Ablations(MaskedResults[AblationRecord, schemas.Ablation, State]):
     """Makes, keeps and finds ablations."""
 
-    def __init__(
-        self,
-        urls: Urls,
-        catalog: Catalog,
-        images: Images,
-        lab: Lab,
-        kept: KeptUploads,
-        segmentations: Segmentations,
-    ) -> None:
-        self._urls = urls
-        self._catalog = catalog
-        self._images = images
-        self._lab = lab
-        self._kept = kept
-        self._segmentations = segmentations
+    kind = ABLATION
 
     async def create(
         self, model: str, asked: schemas.AblationRequest, upload: bytes | None = None
@@ -134,23 +114,23 @@ class Ablations:
         when the model cannot answer now, 507 when the server's quota is full.
         """
         opened = self._catalog.open_store(model)
-        based = self._segmentations.based_on(model, asked, upload)
-        prompts = check_prompts(asked.prompts or ([] if based is None else based.prompts))
+        basis = basis_of(self._kept, model, asked, upload)
+        prompts = check_prompts(asked.prompts or basis.prompts)
         gain = _gain(opened, asked)
         async with self._lab.place(opened):
-            options = asked if based is None else based.options()
-            (settings,) = settings_of(options, [asked.method or _method(based)])
+            options = basis.options
+            (settings,) = settings_of(options, [asked.method or basis.method or "pairs"])
             question = AblationQuestion(
                 asked=asked,
                 gain=gain,
                 prompts=prompts,
                 settings=settings,
                 told=described(opened, options, settings),
-                segmentation=None if based is None else based.id,
+                segmentation=basis.segmentation,
             )
             image, answer = await self._lab.ask(
                 opened,
-                given(asked, upload, based),
+                basis.given,
                 view_of(options),
                 partial(_ablate, question=question),
                 texts=len(prompts) + len(options.background_prompts),
@@ -159,35 +139,8 @@ class Ablations:
             stored = await asyncio.to_thread(self._keep, opened, image, question, answer)
         return self._wire(*stored), image.token
 
-    def get(self, ablation: str) -> schemas.Ablation:
-        """The result of an id; 404 when there is none, or no longer."""
-        record = self._kept.result(ABLATION, ablation)
-        return self._wire(record, self._kept.image(record.image))
-
-    def mask(self, ablation: str, state: State) -> Picture:
-        """8-bit mask in a state."""
-        self._kept.result(ABLATION, ablation)
-        return Picture(self._file(ablation, state, MASK), "image/png")
-
-    def overlay(self, ablation: str, state: State) -> Picture:
-        """The mask in the classes' colours."""
-        stored = self._stored(self._kept.result(ABLATION, ablation), state)
-        return Picture(draw_overlay(stored, self._file(ablation, state, MASK)), "image/png")
-
-    def heatmap(self, ablation: str, state: State, place: int) -> Picture:
-        """Heatmap of the prompt at ``place`` in a state."""
-        record = self._kept.result(ABLATION, ablation)
-        image = self._kept.image(record.image)
-        logits = self._file(ablation, state, LOGITS)
-        size = (image.width, image.height)
-        content = draw_heatmap(self._stored(record, state), logits, place, size)
-        return Picture(content, "image/png")
-
-    def _stored(self, record: AblationRecord, state: State) -> StoredMethod:
-        return record.before if state == "before" else record.after
-
-    def _file(self, ablation: str, state: State, name: str) -> bytes:
-        return self._kept.result_file(ABLATION, ablation, file_name(state, name))
+    def _part(self, record: AblationRecord, part: State) -> tuple[str, StoredMethod]:
+        return part, record.before if part == "before" else record.after
 
     def _keep(
         self,
@@ -207,11 +160,7 @@ class Ablations:
         }
         rows, columns = found.maps["before"].logits.shape[1:]
         record = AblationRecord(
-            id=new_id(),
-            image=kept.id,
-            model=opened.store.name,
-            data_version=opened.store.data_version,
-            created=datetime.now(UTC),
+            **self._new_fields(opened, kept),
             segmentation=question.segmentation,
             off=asked.off,
             keep=asked.keep,
@@ -233,7 +182,7 @@ class Ablations:
         files: dict[str, bytes] = {}
         for state, maps in found.maps.items():
             files |= method_files(state, maps)
-        self._kept.keep_result(ABLATION, record, files)
+        self._kept.keep_result(self.kind, record, files)
         return record, kept
 
     def _wire(self, record: AblationRecord, image: ImageRecord) -> schemas.Ablation:
@@ -260,11 +209,6 @@ class Ablations:
             method=record.before.method,
             expires=self._kept.expires(image),
         )
-
-
-def _method(based: SegmentationRecord | None) -> schemas.Method:
-    """The method of the masks where the request names none."""
-    return "pairs" if based is None else based.results[0].method
 
 
 def _gain(opened: OpenStore, asked: schemas.AblationRequest) -> Float[Tensor, "head neuron"]:

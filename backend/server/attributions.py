@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from functools import partial
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from backend.pairs.ablation import Part
 from backend.server import heatmaps, schemas
 from backend.server.asking import check_prompts, settings_of, view_of
+from backend.server.basis import Basis, basis_of
 from backend.server.cards import pair_fields
 from backend.server.errors import invalid
 from backend.server.explained import (
@@ -23,15 +23,13 @@ from backend.server.explained import (
     StoredTokens,
     explain,
 )
-from backend.server.images import Images, OpenImage, Picture
-from backend.server.kept import ImageRecord, KeptUploads, Kind, ResultRecord, new_id
-from backend.server.lab import Answer, Lab
+from backend.server.images import OpenImage, Picture
+from backend.server.kept import ImageRecord, Kind, ResultRecord
+from backend.server.lab import Answer
 from backend.server.method_results import timings
 from backend.server.open_store import OpenStore
-from backend.server.queries import Catalog
-from backend.server.segmentations import SegmentationRecord, Segmentations, given
+from backend.server.results import Results
 from backend.server.text import check_text
-from backend.server.urls import Urls
 
 HEATMAP = "heatmap.png"
 
@@ -47,24 +45,10 @@ class AttributionRecord(ResultRecord):
 ATTRIBUTION = Kind("attribution", AttributionRecord)
 
 
-class Attributions:
+class Attributions(Results[AttributionRecord, schemas.Attribution]):
     """Makes, keeps and finds attributions."""
 
-    def __init__(
-        self,
-        urls: Urls,
-        catalog: Catalog,
-        images: Images,
-        lab: Lab,
-        kept: KeptUploads,
-        segmentations: Segmentations,
-    ) -> None:
-        self._urls = urls
-        self._catalog = catalog
-        self._images = images
-        self._lab = lab
-        self._kept = kept
-        self._segmentations = segmentations
+    kind = ATTRIBUTION
 
     async def create(
         self, model: str, asked: schemas.AttributionRequest, upload: bytes | None = None
@@ -75,11 +59,10 @@ class Attributions:
         503 when the model cannot answer now, 507 when the server's quota is full.
         """
         opened = self._catalog.open_store(model)
-        based = self._segmentations.based_on(model, asked, upload)
+        basis = basis_of(self._kept, model, asked, upload)
         maps = [self._pair(model, pair) for pair in _bounded(asked.pairs)]
         async with self._lab.place(opened):
-            options = asked if based is None else based.options()
-            cell = _cell(asked, options, based)
+            cell = _cell(asked, basis)
             question = ScoreQuestion(
                 text=_text("text", asked.text),
                 against=_text("against", asked.against),
@@ -91,25 +74,20 @@ class Attributions:
             texts = 2 if cell is None else 2 + len(cell.prompts)
             image, answer = await self._lab.ask(
                 opened,
-                given(asked, upload, based),
-                view_of(options),
+                basis.given,
+                view_of(basis.options),
                 partial(explain, question=question),
                 texts=texts,
                 methods=1,
             )
-            stored = await asyncio.to_thread(self._keep, opened, image, based, answer)
+            stored = await asyncio.to_thread(self._keep, opened, image, basis.segmentation, answer)
         return self._wire(*stored), image.token
-
-    def get(self, attribution: str) -> schemas.Attribution:
-        """The result of an id; 404 when there is none, or no longer."""
-        record = self._kept.result(ATTRIBUTION, attribution)
-        return self._wire(record, self._kept.image(record.image))
 
     def heatmap(self, attribution: str, place: int | None = None) -> Picture:
         """Where the score comes from, or the value of the pair whose map is at ``place``."""
-        self._kept.result(ATTRIBUTION, attribution)
+        self._record(attribution)
         name = HEATMAP if place is None else _map_name(place)
-        return Picture(self._kept.result_file(ATTRIBUTION, attribution, name), "image/png")
+        return Picture(self._file(attribution, name), "image/png")
 
     def _pair(self, model: str, pair: str) -> tuple[int, int]:
         try:
@@ -125,18 +103,14 @@ class Attributions:
         self,
         opened: OpenStore,
         image: OpenImage,
-        based: SegmentationRecord | None,
+        segmentation: str | None,
         answer: Answer[Explanation],
     ) -> tuple[AttributionRecord, ImageRecord]:
         kept = self._images.keep(opened, image, answer.seen)
         told = answer.result
         record = AttributionRecord(
-            id=new_id(),
-            image=kept.id,
-            model=opened.store.name,
-            data_version=opened.store.data_version,
-            created=datetime.now(UTC),
-            segmentation=None if based is None else based.id,
+            **self._new_fields(opened, kept),
+            segmentation=segmentation,
             explanation=told,
             timings=timings(answer),
         )
@@ -151,7 +125,7 @@ class Attributions:
             )
             for name, drawn in maps.items()
         }
-        self._kept.keep_result(ATTRIBUTION, record, files)
+        self._kept.keep_result(self.kind, record, files)
         return record, kept
 
     def _wire(self, record: AttributionRecord, image: ImageRecord) -> schemas.Attribution:
@@ -210,19 +184,12 @@ class Attributions:
         ]
 
 
-def _cell(
-    asked: schemas.AttributionRequest,
-    options: schemas.SegmentationOptions,
-    based: SegmentationRecord | None,
-) -> CellQuestion | None:
+def _cell(asked: schemas.AttributionRequest, basis: Basis) -> CellQuestion | None:
     if asked.cell is None:
         return None
-    if based is not None:
-        prompts, method = based.prompts, based.results[0].method
-    else:
-        named = [text for text in (asked.text, asked.against) if text is not None]
-        prompts, method = check_prompts(asked.prompts or named), asked.method
-    (settings,) = settings_of(options, [method])
+    named = [text for text in (asked.text, asked.against) if text is not None]
+    prompts = basis.prompts or check_prompts(asked.prompts or named)
+    (settings,) = settings_of(basis.options, [basis.method or asked.method])
     row, column = asked.cell
     return CellQuestion(row=row, column=column, prompts=prompts, settings=settings)
 

@@ -78,7 +78,7 @@ class Previews:
             heat = self._catalog.heatmap(tile.model, *tile.pair, tile.image)
             return _under(heatmap_image(heat.values, scale=heat.scale, size=(TILE, TILE)), picture)
         picture = _square(self._segmentations.image(tile.segmentation).content)
-        mask = _square(self._segmentations.overlay(tile.segmentation).content)
+        mask = _square(self._segmentations.overlay(tile.segmentation, None).content)
         return _laid_over(mask, picture, MASK_OPACITY)
 
 

@@ -5,33 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
 from backend.server import schemas
 from backend.server.asking import check_prompts, settings_of, unusable, view_of
-from backend.server.errors import invalid, not_found
+from backend.server.errors import not_found
 from backend.server.familiarity import Verdict
-from backend.server.images import Given, Images, OpenImage, Picture
-from backend.server.kept import ImageRecord, KeptUploads, Kind, ResultRecord, new_id
-from backend.server.lab import Answer, AtHand, Lab
+from backend.server.images import Given, OpenImage, Picture
+from backend.server.kept import ImageRecord, Kind, ResultRecord
+from backend.server.lab import Answer, AtHand
 from backend.server.method_results import (
-    LOGITS,
-    MASK,
     StoredMethod,
     described,
-    draw_heatmap,
-    draw_overlay,
-    file_name,
     method_files,
     method_result,
     stored_method,
     timings,
 )
 from backend.server.open_store import OpenStore
-from backend.server.queries import Catalog
-from backend.server.urls import Urls
+from backend.server.results import MaskedResults
 
 if TYPE_CHECKING:
     from backend.clip.options import SegmentationSettings
@@ -71,17 +64,10 @@ class Segmented:
     verdicts: list[Verdict]
 
 
-class Segmentations:
+class Segmentations(MaskedResults[SegmentationRecord, schemas.Segmentation, str | None]):
     """Makes, keeps and finds segmentations."""
 
-    def __init__(
-        self, urls: Urls, catalog: Catalog, images: Images, lab: Lab, kept: KeptUploads
-    ) -> None:
-        self._urls = urls
-        self._catalog = catalog
-        self._images = images
-        self._lab = lab
-        self._kept = kept
+    kind = SEGMENTATION
 
     async def create(
         self, model: str, asked: schemas.SegmentationRequest, upload: bytes | None = None
@@ -106,54 +92,17 @@ class Segmentations:
             stored = await asyncio.to_thread(self._keep, opened, image, asked, settings, answer)
         return self._wire(*stored), image.token
 
-    def based_on(
-        self, model: str, asked: schemas.ResultRequest, upload: bytes | None
-    ) -> SegmentationRecord | None:
-        """The segmentation that a request takes picture, prompts and options from, if it does."""
-        if asked.segmentation is None:
-            return None
-        if upload is not None or asked.image_id is not None or asked.sample is not None:
-            raise invalid("segmentation", "A segmentation brings its picture; give no other.")
-        record = self._kept.result(SEGMENTATION, asked.segmentation)
-        if record.model != model:
-            raise not_found("segmentation", "This model has no such segmentation.")
-        return record
-
-    def get(self, segmentation: str) -> schemas.Segmentation:
-        """The result of an id; 404 when there is none, or no longer."""
-        record = self._kept.result(SEGMENTATION, segmentation)
-        return self._wire(record, self._kept.image(record.image))
-
     def image(self, segmentation: str) -> Picture:
         """The picture itself, as pages show it."""
-        record = self._kept.result(SEGMENTATION, segmentation)
+        record = self._record(segmentation)
         return self._images.show(record.model, record.image)
 
-    def mask(self, segmentation: str, method: str | None = None) -> Picture:
-        """8-bit mask of one method, of the first by default."""
-        return Picture(self._file(*self._found(segmentation, method), MASK), "image/png")
-
-    def overlay(self, segmentation: str, method: str | None = None) -> Picture:
-        """The mask in the classes' colours."""
-        record, stored = self._found(segmentation, method)
-        return Picture(draw_overlay(stored, self._file(record, stored, MASK)), "image/png")
-
-    def heatmap(self, segmentation: str, place: int, method: str | None = None) -> Picture:
-        """Heatmap of the prompt at ``place``."""
-        record, stored = self._found(segmentation, method)
-        image = self._kept.image(record.image)
-        logits = self._file(record, stored, LOGITS)
-        content = draw_heatmap(stored, logits, place, (image.width, image.height))
-        return Picture(content, "image/png")
-
-    def _found(
-        self, segmentation: str, method: str | None
-    ) -> tuple[SegmentationRecord, StoredMethod]:
-        record = self._kept.result(SEGMENTATION, segmentation)
-        return record, _method(record, method)
-
-    def _file(self, record: SegmentationRecord, stored: StoredMethod, name: str) -> bytes:
-        return self._kept.result_file(SEGMENTATION, record.id, file_name(stored.method, name))
+    def _part(self, record: SegmentationRecord, part: str | None) -> tuple[str, StoredMethod]:
+        """The answer of a method, of the first by default."""
+        for stored in record.results:
+            if part in (None, stored.method):
+                return stored.method, stored
+        raise not_found("method", "This segmentation was not made by that method.")
 
     def _keep(
         self,
@@ -168,11 +117,7 @@ class Segmentations:
         rows, columns = found.maps[0].logits.shape[1:]
         told = sum(maps.logits.size for maps in found.maps) <= schemas.MAX_LOGITS
         record = SegmentationRecord(
-            id=new_id(),
-            image=kept.id,
-            model=opened.store.name,
-            data_version=opened.store.data_version,
-            created=datetime.now(UTC),
+            **self._new_fields(opened, kept),
             settings=described(opened, asked, settings[0]),
             rows=rows,
             columns=columns,
@@ -185,7 +130,7 @@ class Segmentations:
         files: dict[str, bytes] = {}
         for method, maps in zip(record.results, found.maps, strict=True):
             files |= method_files(method.method, maps)
-        self._kept.keep_result(SEGMENTATION, record, files)
+        self._kept.keep_result(self.kind, record, files)
         return record, kept
 
     def _wire(self, record: SegmentationRecord, image: ImageRecord) -> schemas.Segmentation:
@@ -226,13 +171,6 @@ class Segmentations:
         )
 
 
-def given(
-    asked: schemas.PictureRequest, upload: bytes | None, based: SegmentationRecord | None
-) -> Given:
-    """The picture of a request, which may be that of a segmentation."""
-    return Given(upload, asked.image_id if based is None else based.image, asked.sample)
-
-
 def _segment(
     at_hand: AtHand, *, prompts: list[str], settings: Sequence[SegmentationSettings]
 ) -> Segmented:
@@ -248,13 +186,6 @@ def _segment(
         raise unusable(exc) from None
     told = at_hand.opened.familiarity
     return Segmented(prompts, maps, [told.read(read, place) for place in range(len(prompts))])
-
-
-def _method(record: SegmentationRecord, method: str | None) -> StoredMethod:
-    for stored in record.results:
-        if method in (None, stored.method):
-            return stored
-    raise not_found("method", "This segmentation was not made by that method.")
 
 
 def _unless_first(record: SegmentationRecord, stored: StoredMethod) -> str | None:

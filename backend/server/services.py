@@ -71,8 +71,8 @@ def make_services(
     lab = Lab(settings, engine, live, images, encoded)
     driven = DrivenPairs(urls, catalog, images, lab)
     segmentations = Segmentations(urls, catalog, images, lab, kept)
-    attributions = Attributions(urls, catalog, images, lab, kept, segmentations)
-    ablations = Ablations(urls, catalog, images, lab, kept, segmentations)
+    attributions = Attributions(urls, catalog, images, lab, kept)
+    ablations = Ablations(urls, catalog, images, lab, kept)
     shown: dict[str, Find] = {
         "image": images.find,
         "segmentation": segmentations.get,

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from backend.server.schemas.base import Wire
 from backend.server.schemas.images import ResultRequest
-from backend.server.schemas.options import Method, SegmentationOptions, SegmentationSettings, Texts
+from backend.server.schemas.options import Method, SegmentationSettings, Texts
 from backend.server.schemas.segmentations import MAX_PROMPTS, MethodResult, Timings
 
 MAX_PARTS = 1000
@@ -20,7 +20,7 @@ MAX_FACTOR = 10.0
 Fill = Literal["zero", "mean"]
 
 
-class AblationRequest(ResultRequest, SegmentationOptions):
+class AblationRequest(ResultRequest):
     """A picture, and what of the model is changed.
 
     A part is a pair (`624.21`, NEURON.HEAD), a neuron (`neuron:624`) or a head (`head:21`).

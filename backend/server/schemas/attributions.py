@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from backend.server.schemas.base import Wire
 from backend.server.schemas.images import ResultRequest
-from backend.server.schemas.options import Method, SegmentationOptions, Texts
+from backend.server.schemas.options import Method, Texts
 from backend.server.schemas.pairs import PairSummary
 from backend.server.schemas.segmentations import Timings
 
@@ -30,7 +30,7 @@ def _cell(value: Any) -> Any:
 Cell = Annotated[tuple[int, int], BeforeValidator(_cell)]
 
 
-class AttributionRequest(ResultRequest, SegmentationOptions):
+class AttributionRequest(ResultRequest):
     """A picture and a text whose score is to be explained, a cell to be explained, or both.
 
     The options, ``prompts`` and ``method`` concern the cell alone.

@@ -7,6 +7,7 @@ from datetime import datetime
 from pydantic import Field
 
 from backend.server.schemas.base import Wire
+from backend.server.schemas.options import SegmentationOptions
 
 
 class ImageRequest(Wire):
@@ -27,8 +28,8 @@ class PictureRequest(ImageRequest):
     )
 
 
-class ResultRequest(PictureRequest):
-    """Which picture: also that of a segmentation, with what was asked about it."""
+class ResultRequest(PictureRequest, SegmentationOptions):
+    """A picture and how prompts are answered: also those of a segmentation, with its prompts."""
 
     segmentation: str | None = Field(
         default=None,

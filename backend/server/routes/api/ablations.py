@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi import Path as PathParameter
 
 from backend.server import schemas
@@ -14,13 +14,10 @@ from backend.server.routes.api.answers import (
     Served,
     errors,
     of_model,
-    picture,
     private_json,
     private_picture,
-    while_connected,
 )
-from backend.server.routes.api.asked import Body
-from backend.server.services import Services
+from backend.server.routes.api.asked import PICTURE_OF_RESULT, Body, Place, answered
 
 Ablation = Annotated[str, PathParameter(description="id of an ablation")]
 
@@ -29,17 +26,22 @@ ablations = APIRouter(tags=["uploads"])
 _asked = Body(schemas.AblationRequest)
 
 
+def _found(services: Served, model: Model, ablation: Ablation) -> schemas.Ablation:
+    return of_model(model, services.ablations.get(ablation), "ablation")
+
+
+Found = Annotated[schemas.Ablation, Depends(_found)]
+
+
 @ablations.post(
     "/models/{model}/ablations",
     summary="Switch pairs, neurons or heads off and see scores, ranking and mask change",
     response_model=schemas.Ablation,
-    responses=errors(400, 404, 413, 422, 429, 503, 507),
-    openapi_extra=_asked.openapi(),
+    **_asked.declared(),
 )
 async def post_ablation(request: Request, services: Served, model: Model) -> Response:
     asked, upload = await _asked.read(request)
-    work = services.ablations.create(model, asked, upload)
-    return private_json(*await while_connected(request, work))
+    return await answered(request, services.ablations.create(model, asked, upload))
 
 
 @ablations.get(
@@ -48,50 +50,37 @@ async def post_ablation(request: Request, services: Served, model: Model) -> Res
     response_model=schemas.Ablation,
     responses=errors(404, 422),
 )
-def get_ablation(services: Served, model: Model, ablation: Ablation) -> Response:
-    return private_json(_ablation(services, model, ablation))
+def get_ablation(found: Found) -> Response:
+    return private_json(found)
 
 
 @ablations.get(
     "/models/{model}/ablations/{ablation}/{state}/mask.png",
     summary="8-bit mask of the picture's own size: place of the prompt, 255 = background",
-    response_class=Response,
-    responses=picture("image/png", 404, 422),
+    **PICTURE_OF_RESULT,
 )
-def get_ablation_mask(services: Served, model: Model, ablation: Ablation, state: State) -> Response:
-    _ablation(services, model, ablation)
-    return private_picture(services.ablations.mask(ablation, state))
+def get_ablation_mask(services: Served, found: Found, state: State) -> Response:
+    return private_picture(services.ablations.mask(found.id, state))
 
 
 @ablations.get(
     "/models/{model}/ablations/{ablation}/{state}/overlay.png",
     summary="The mask in the classes' colours, transparent on background",
-    response_class=Response,
-    responses=picture("image/png", 404, 422),
+    **PICTURE_OF_RESULT,
 )
-def get_ablation_overlay(
-    services: Served, model: Model, ablation: Ablation, state: State
-) -> Response:
-    _ablation(services, model, ablation)
-    return private_picture(services.ablations.overlay(ablation, state))
+def get_ablation_overlay(services: Served, found: Found, state: State) -> Response:
+    return private_picture(services.ablations.overlay(found.id, state))
 
 
 @ablations.get(
     "/models/{model}/ablations/{ablation}/{state}/heatmaps/{place}.png",
     summary="Logits of one prompt: signed overlay",
-    response_class=Response,
-    responses=picture("image/png", 404, 422),
+    **PICTURE_OF_RESULT,
 )
 def get_ablation_heatmap(
     services: Served,
-    model: Model,
-    ablation: Ablation,
+    found: Found,
     state: State,
-    place: Annotated[int, PathParameter(description="place of the prompt, from 0")],
+    place: Place,
 ) -> Response:
-    _ablation(services, model, ablation)
-    return private_picture(services.ablations.heatmap(ablation, state, place))
-
-
-def _ablation(services: Services, model: str, ablation: str) -> schemas.Ablation:
-    return of_model(model, services.ablations.get(ablation), "ablation")
+    return private_picture(services.ablations.heatmap(found.id, state, place))

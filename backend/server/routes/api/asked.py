@@ -1,20 +1,31 @@
-"""Requests about a picture: a form with the picture in it, or JSON that names it."""
+"""Requests about a picture: a form with the picture in it, or JSON that names it; their answers."""
 
 from __future__ import annotations
 
 import json
-from typing import Any, Generic, TypeVar, get_origin
+from collections.abc import Awaitable
+from typing import Annotated, Any, Generic, TypeVar, get_origin
 
-from fastapi import Request
+from fastapi import Path as PathParameter
+from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
 from backend.server.errors import ApiError, invalid
-from backend.server.schemas import ImageRequest
+from backend.server.routes.api.answers import errors, picture, private_json, while_connected
+from backend.server.schemas import ImageRequest, Wire
 
 MAX_FIELDS = 5000
 """Of a form: 1,000 parts to switch off, three ways, and room to spare."""
+
+Place = Annotated[int, PathParameter(description="place of the prompt, from 0")]
+
+PICTURE_OF_RESULT: dict[str, Any] = {
+    "response_class": Response,
+    "responses": picture("image/png", 404, 422),
+}
+"""How an address of a picture that was made of a visitor's is declared."""
 
 Asked = TypeVar("Asked", bound=ImageRequest)
 
@@ -28,6 +39,13 @@ class Body(Generic[Asked]):
             name
             for name, field in kind.model_fields.items()
             if get_origin(field.annotation) is list
+        }
+
+    def declared(self) -> dict[str, Any]:
+        """How an address that takes such a request is declared."""
+        return {
+            "responses": errors(400, 404, 413, 422, 429, 503, 507),
+            "openapi_extra": self.openapi(),
         }
 
     async def read(self, request: Request) -> tuple[Asked, bytes | None]:
@@ -82,6 +100,11 @@ class Body(Generic[Asked]):
         except ValidationError as exc:
             errors = [{**error, "loc": ("body", *error["loc"])} for error in exc.errors()]
             raise RequestValidationError(errors) from None
+
+
+async def answered(request: Request, work: Awaitable[tuple[Wire, str | None]]) -> Response:
+    """What ``work`` makes, with a new picture's delete token; given up when the client goes."""
+    return private_json(*await while_connected(request, work))
 
 
 async def _json(request: Request) -> Any:

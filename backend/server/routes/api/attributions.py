@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi import Path as PathParameter
 
 from backend.server import schemas
@@ -13,13 +13,10 @@ from backend.server.routes.api.answers import (
     Served,
     errors,
     of_model,
-    picture,
     private_json,
     private_picture,
-    while_connected,
 )
-from backend.server.routes.api.asked import Body
-from backend.server.services import Services
+from backend.server.routes.api.asked import PICTURE_OF_RESULT, Body, answered
 
 Attribution = Annotated[str, PathParameter(description="id of an attribution")]
 
@@ -28,17 +25,22 @@ attributions = APIRouter(tags=["uploads"])
 _asked = Body(schemas.AttributionRequest)
 
 
+def _found(services: Served, model: Model, attribution: Attribution) -> schemas.Attribution:
+    return of_model(model, services.attributions.get(attribution), "attribution")
+
+
+Found = Annotated[schemas.Attribution, Depends(_found)]
+
+
 @attributions.post(
     "/models/{model}/attributions",
     summary="Explain the score of a picture and a text, or the class of a cell, by pairs",
     response_model=schemas.Attribution,
-    responses=errors(400, 404, 413, 422, 429, 503, 507),
-    openapi_extra=_asked.openapi(),
+    **_asked.declared(),
 )
 async def post_attribution(request: Request, services: Served, model: Model) -> Response:
     asked, upload = await _asked.read(request)
-    work = services.attributions.create(model, asked, upload)
-    return private_json(*await while_connected(request, work))
+    return await answered(request, services.attributions.create(model, asked, upload))
 
 
 @attributions.get(
@@ -47,36 +49,27 @@ async def post_attribution(request: Request, services: Served, model: Model) -> 
     response_model=schemas.Attribution,
     responses=errors(404, 422),
 )
-def get_attribution(services: Served, model: Model, attribution: Attribution) -> Response:
-    return private_json(_attribution(services, model, attribution))
+def get_attribution(found: Found) -> Response:
+    return private_json(found)
 
 
 @attributions.get(
     "/models/{model}/attributions/{attribution}/heatmap.png",
     summary="Where the score comes from: signed overlay",
-    response_class=Response,
-    responses=picture("image/png", 404, 422),
+    **PICTURE_OF_RESULT,
 )
-def get_attribution_heatmap(services: Served, model: Model, attribution: Attribution) -> Response:
-    _attribution(services, model, attribution)
-    return private_picture(services.attributions.heatmap(attribution))
+def get_attribution_heatmap(services: Served, found: Found) -> Response:
+    return private_picture(services.attributions.heatmap(found.id))
 
 
 @attributions.get(
     "/models/{model}/attributions/{attribution}/maps/{place}.png",
     summary="Where a pair's value comes from: signed overlay",
-    response_class=Response,
-    responses=picture("image/png", 404, 422),
+    **PICTURE_OF_RESULT,
 )
 def get_attribution_map(
     services: Served,
-    model: Model,
-    attribution: Attribution,
+    found: Found,
     place: Annotated[int, PathParameter(description="place of the map, from 0")],
 ) -> Response:
-    _attribution(services, model, attribution)
-    return private_picture(services.attributions.heatmap(attribution, place))
-
-
-def _attribution(services: Services, model: str, attribution: str) -> schemas.Attribution:
-    return of_model(model, services.attributions.get(attribution), "attribution")
+    return private_picture(services.attributions.heatmap(found.id, place))

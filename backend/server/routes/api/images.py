@@ -32,8 +32,7 @@ _new = Body(schemas.ImageRequest)
     "/models/{model}/images",
     summary="Upload a picture, to be asked about by its id",
     response_model=schemas.ImageCreated,
-    responses=errors(400, 404, 413, 422, 429, 503, 507),
-    openapi_extra=_new.openapi(),
+    **_new.declared(),
 )
 async def post_image(request: Request, services: Served, model: Model) -> Response:
     asked, upload = await _new.read(request)

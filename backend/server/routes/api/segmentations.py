@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi import Path as PathParameter
 
 from backend.server import schemas
@@ -16,10 +16,8 @@ from backend.server.routes.api.answers import (
     picture,
     private_json,
     private_picture,
-    while_connected,
 )
-from backend.server.routes.api.asked import Body
-from backend.server.services import Services
+from backend.server.routes.api.asked import PICTURE_OF_RESULT, Body, Place, answered
 
 Segmentation = Annotated[str, PathParameter(description="id of a segmentation")]
 
@@ -32,17 +30,22 @@ segmentations = APIRouter(tags=["uploads"])
 _asked = Body(schemas.SegmentationRequest)
 
 
+def _found(services: Served, model: Model, segmentation: Segmentation) -> schemas.Segmentation:
+    return of_model(model, services.segmentations.get(segmentation), "segmentation")
+
+
+Found = Annotated[schemas.Segmentation, Depends(_found)]
+
+
 @segmentations.post(
     "/models/{model}/segmentations",
     summary="Segment a picture by words",
     response_model=schemas.Segmentation,
-    responses=errors(400, 404, 413, 422, 429, 503, 507),
-    openapi_extra=_asked.openapi(),
+    **_asked.declared(),
 )
 async def post_segmentation(request: Request, services: Served, model: Model) -> Response:
     asked, upload = await _asked.read(request)
-    work = services.segmentations.create(model, asked, upload)
-    return private_json(*await while_connected(request, work))
+    return await answered(request, services.segmentations.create(model, asked, upload))
 
 
 @segmentations.get(
@@ -51,8 +54,8 @@ async def post_segmentation(request: Request, services: Served, model: Model) ->
     response_model=schemas.Segmentation,
     responses=errors(404, 422),
 )
-def get_segmentation(services: Served, model: Model, segmentation: Segmentation) -> Response:
-    return private_json(_segmentation(services, model, segmentation))
+def get_segmentation(found: Found) -> Response:
+    return private_json(found)
 
 
 @segmentations.get(
@@ -61,53 +64,37 @@ def get_segmentation(services: Served, model: Model, segmentation: Segmentation)
     response_class=Response,
     responses=picture("image/webp", 404, 422),
 )
-def get_segmentation_image(services: Served, model: Model, segmentation: Segmentation) -> Response:
-    _segmentation(services, model, segmentation)
-    return private_picture(services.segmentations.image(segmentation))
+def get_segmentation_image(services: Served, found: Found) -> Response:
+    return private_picture(services.segmentations.image(found.id))
 
 
 @segmentations.get(
     "/models/{model}/segmentations/{segmentation}/mask.png",
     summary="8-bit mask of the picture's own size: place of the prompt, 255 = background",
-    response_class=Response,
-    responses=picture("image/png", 404, 422),
+    **PICTURE_OF_RESULT,
 )
-def get_segmentation_mask(
-    services: Served, model: Model, segmentation: Segmentation, method: Method = None
-) -> Response:
-    _segmentation(services, model, segmentation)
-    return private_picture(services.segmentations.mask(segmentation, method))
+def get_segmentation_mask(services: Served, found: Found, method: Method = None) -> Response:
+    return private_picture(services.segmentations.mask(found.id, method))
 
 
 @segmentations.get(
     "/models/{model}/segmentations/{segmentation}/overlay.png",
     summary="The mask in the classes' colours, transparent on background",
-    response_class=Response,
-    responses=picture("image/png", 404, 422),
+    **PICTURE_OF_RESULT,
 )
-def get_segmentation_overlay(
-    services: Served, model: Model, segmentation: Segmentation, method: Method = None
-) -> Response:
-    _segmentation(services, model, segmentation)
-    return private_picture(services.segmentations.overlay(segmentation, method))
+def get_segmentation_overlay(services: Served, found: Found, method: Method = None) -> Response:
+    return private_picture(services.segmentations.overlay(found.id, method))
 
 
 @segmentations.get(
     "/models/{model}/segmentations/{segmentation}/heatmaps/{place}.png",
     summary="Logits of one prompt: signed overlay",
-    response_class=Response,
-    responses=picture("image/png", 404, 422),
+    **PICTURE_OF_RESULT,
 )
 def get_segmentation_heatmap(
     services: Served,
-    model: Model,
-    segmentation: Segmentation,
-    place: Annotated[int, PathParameter(description="place of the prompt, from 0")],
+    found: Found,
+    place: Place,
     method: Method = None,
 ) -> Response:
-    _segmentation(services, model, segmentation)
-    return private_picture(services.segmentations.heatmap(segmentation, place, method))
-
-
-def _segmentation(services: Services, model: str, segmentation: str) -> schemas.Segmentation:
-    return of_model(model, services.segmentations.get(segmentation), "segmentation")
+    return private_picture(services.segmentations.heatmap(found.id, method, place))
