@@ -9,7 +9,7 @@ together with their notes, so a plain form with a field for each pair works with
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from backend.server import formats, schemas
 from backend.server.cards import pair_fields
-from backend.server.csv_files import csv_chunks
+from backend.server.csv_files import Cell
 from backend.server.errors import invalid
 from backend.server.queries import Catalog
 from backend.server.text import clean_writing
@@ -25,6 +25,17 @@ from backend.server.urls import Urls, pairs_text
 
 MAX_FILE_BYTES = 256 * 1024
 """A file that is read in: 60 pairs with the longest notes take 40 KB, with their cards 100."""
+
+ENTRIES_HEADER = (
+    "model",
+    "neuron",
+    "head",
+    "words",
+    "norm",
+    "norm_percentile",
+    "note",
+    "data_version",
+)
 
 _PAIR = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})")
 
@@ -122,25 +133,19 @@ def read_file(data: bytes) -> Wanted:
     )
 
 
-def as_csv(told: schemas.Collection) -> str:
-    """A table of the list, a pair a row."""
-    chunks = csv_chunks(
-        ("model", "neuron", "head", "words", "norm", "norm_percentile", "note", "data_version"),
-        [
-            (
-                told.model,
-                entry.neuron,
-                entry.head,
-                formats.first_words(entry.words),
-                entry.norm,
-                entry.norm_percentile,
-                entry.note,
-                told.data_version,
-            )
-            for entry in told.entries
-        ],
-    )
-    return "".join(chunks)
+def entry_rows(told: schemas.Collection) -> Iterator[list[Cell]]:
+    """The list as a table under ``ENTRIES_HEADER``, a pair a row."""
+    for entry in told.entries:
+        yield [
+            told.model,
+            entry.neuron,
+            entry.head,
+            formats.first_words(entry.words),
+            entry.norm,
+            entry.norm_percentile,
+            entry.note,
+            told.data_version,
+        ]
 
 
 _NOTE = schemas.MAX_ENTRY_NOTE_CHARACTERS

@@ -100,9 +100,14 @@ def csv_file(
         media_type="text/csv; charset=utf-8",
         headers={
             **stored_headers(version),
-            "Content-Disposition": f'attachment; filename="{name}.csv"',
+            **attachment(f"{name}.csv"),
         },
     )
+
+
+def stored_picture(content: bytes, kind: str, version: str) -> Response:
+    """A picture that is part of the stored data, or is drawn of them alone."""
+    return Response(content, media_type=kind, headers=stored_headers(version))
 
 
 def private_json(body: schemas.Wire, delete_token: str | None = None) -> Response:

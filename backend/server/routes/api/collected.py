@@ -7,14 +7,15 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from backend.server import schemas
-from backend.server.collected import Wanted, as_csv, collection, wanted_list
+from backend.server.collected import ENTRIES_HEADER, Wanted, collection, entry_rows, wanted_list
 from backend.server.routes.api.answers import (
     Model,
     Served,
     attachment,
+    csv_file,
     errors,
-    stored_headers,
     stored_json,
+    table,
     unchanged,
 )
 
@@ -79,23 +80,12 @@ def get_collection_file(
     "/models/{model}/collection.csv",
     summary="The same as a table for spreadsheets",
     response_class=Response,
-    responses={
-        200: {
-            "description": "A pair a row",
-            "content": {"text/csv": {"schema": {"type": "string"}}},
-        },
-        **errors(304, 404, 422),
-    },
+    responses=table(304, 404, 422),
 )
 def get_collection_table(
     request: Request, services: Served, model: Model, wanted: WantedList
 ) -> Response:
     told = collection(services.catalog, services.urls, model, wanted)
-    return unchanged(request, told.data_version) or Response(
-        as_csv(told),
-        media_type="text/csv; charset=utf-8",
-        headers={
-            **stored_headers(told.data_version),
-            **attachment(f"{told.model}-collection.csv"),
-        },
+    return unchanged(request, told.data_version) or csv_file(
+        f"{told.model}-collection", ENTRIES_HEADER, entry_rows(told), told.data_version
     )

@@ -69,10 +69,9 @@ def get_words(request: Request, services: Served, model: Model, pairs: Pairs) ->
         raise invalid("pairs", f"At most {schemas.MAX_COMPARED} pairs can be compared.")
     opened = _opened(services, model, places)
     version = opened.store.data_version
-    if (known := unchanged(request, version)) is not None:
-        return known
-    header, rows = words_table(pair_batch(opened, services.urls, places))
-    return csv_file(f"{model}-words", header, rows, version)
+    return unchanged(request, version) or csv_file(
+        f"{model}-words", *words_table(pair_batch(opened, services.urls, places)), version
+    )
 
 
 def _batch(
@@ -80,8 +79,9 @@ def _batch(
 ) -> Response:
     opened = _opened(services, model, places)
     version = opened.store.data_version
-    known = unchanged(request, version)
-    return known or stored_json(pair_batch(opened, services.urls, places), version)
+    return unchanged(request, version) or stored_json(
+        pair_batch(opened, services.urls, places), version
+    )
 
 
 def _opened(services: Services, model: str, places: Sequence[tuple[int, int]]) -> OpenStore:

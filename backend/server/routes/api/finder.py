@@ -17,6 +17,7 @@ from backend.server.routes.api.answers import (
     errors,
     stored_headers,
     stored_json,
+    table,
     unchanged,
 )
 
@@ -34,8 +35,9 @@ Asked = Annotated[schemas.FinderQuery, Query()]
 def get_pairs(request: Request, services: Served, model: Model, asked: Asked) -> Response:
     opened = services.catalog.check_pair(model, asked.neuron or 0, asked.head or 0)
     version = opened.store.data_version
-    known = unchanged(request, version)
-    return known or stored_json(find_pairs(opened, services.urls, asked), version)
+    return unchanged(request, version) or stored_json(
+        find_pairs(opened, services.urls, asked), version
+    )
 
 
 @finder.get(
@@ -44,13 +46,7 @@ def get_pairs(request: Request, services: Served, model: Model, asked: Asked) ->
     description="`limit` and `offset` mean nothing here.  Text that a spreadsheet would take for a "
     "formula begins with an apostrophe.",
     response_class=Response,
-    responses={
-        200: {
-            "description": "A line for each pair, under a header",
-            "content": {"text/csv": {"schema": {"type": "string"}}},
-        },
-        **errors(304, 404, 422),
-    },
+    responses=table(304, 404, 422),
 )
 def get_pairs_csv(request: Request, services: Served, model: Model, asked: Asked) -> Response:
     opened = services.catalog.check_pair(model, asked.neuron or 0, asked.head or 0)

@@ -45,8 +45,7 @@ def get_map(request: Request, services: Served, model: Model) -> Response:
 def get_map_arrays(request: Request, services: Served, model: Model) -> Response:
     opened = services.catalog.open_store(model)
     version = opened.store.data_version
-    known = unchanged(request, version)
-    if known is not None:
+    if known := unchanged(request, version):
         return known
     headers = stored_headers(version) | {"Vary": "Accept-Encoding"}
     body = opened.map_file.body

@@ -14,7 +14,7 @@ from backend.server.routes.api.answers import (
     PRIVATE,
     Served,
     picture,
-    stored_headers,
+    stored_picture,
     unchanged,
 )
 from backend.server.routes.api.shared import Share
@@ -45,9 +45,7 @@ def get_preview(
     page = view_of(services, own_view(view, services.urls.prefix))
     content = services.previews.of(page)
     version = hashlib.sha256(content).hexdigest()[:16]
-    return unchanged(request, version) or Response(
-        content, media_type="image/png", headers=stored_headers(version)
-    )
+    return unchanged(request, version) or stored_picture(content, "image/png", version)
 
 
 @previews.get(

@@ -32,8 +32,7 @@ def get_search(
     request: Request, services: Served, model: Model, asked: Annotated[schemas.SearchQuery, Query()]
 ) -> Response:
     version = services.catalog.open_store(model).store.data_version
-    known = unchanged(request, version)
-    if known is not None:
+    if known := unchanged(request, version):
         return known
     found = services.catalog.search(model, asked)
     # An answer without the model's part is not to be kept.

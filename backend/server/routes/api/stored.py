@@ -14,8 +14,8 @@ from backend.server.routes.api.answers import (
     Served,
     errors,
     picture,
-    stored_headers,
     stored_json,
+    stored_picture,
     unchanged,
 )
 
@@ -71,8 +71,9 @@ def get_pair(
     request: Request, services: Served, model: Model, neuron: Neuron, head: Head
 ) -> Response:
     version = services.catalog.check_pair(model, neuron, head).store.data_version
-    known = unchanged(request, version)
-    return known or stored_json(services.catalog.pair(model, neuron, head), version)
+    return unchanged(request, version) or stored_json(
+        services.catalog.pair(model, neuron, head), version
+    )
 
 
 @stored.get(
@@ -84,9 +85,7 @@ def get_pair(
 def get_exemplar(request: Request, services: Served, model: Model, image: Image) -> Response:
     content = services.catalog.exemplar(model, image)
     version = services.catalog.open_store(model).store.data_version
-    return unchanged(request, version) or Response(
-        content, media_type="image/webp", headers=stored_headers(version)
-    )
+    return unchanged(request, version) or stored_picture(content, "image/webp", version)
 
 
 @stored.get(
@@ -100,6 +99,4 @@ def get_pair_heatmap(
 ) -> Response:
     content = services.catalog.heatmap_png(model, neuron, head, image)
     version = services.catalog.open_store(model).store.data_version
-    return unchanged(request, version) or Response(
-        content, media_type="image/png", headers=stored_headers(version)
-    )
+    return unchanged(request, version) or stored_picture(content, "image/png", version)

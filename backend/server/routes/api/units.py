@@ -34,8 +34,9 @@ units = APIRouter(tags=["stored data"])
 def get_neuron(request: Request, services: Served, model: Model, neuron: Neuron) -> Response:
     opened = services.catalog.check_neuron(model, neuron)
     version = opened.store.data_version
-    known = unchanged(request, version)
-    return known or stored_json(neuron_unit(opened, services.urls, neuron), version)
+    return unchanged(request, version) or stored_json(
+        neuron_unit(opened, services.urls, neuron), version
+    )
 
 
 @units.get(
@@ -47,10 +48,12 @@ def get_neuron(request: Request, services: Served, model: Model, neuron: Neuron)
 def get_neuron_csv(request: Request, services: Served, model: Model, neuron: Neuron) -> Response:
     opened = services.catalog.check_neuron(model, neuron)
     version = opened.store.data_version
-    if (known := unchanged(request, version)) is not None:
-        return known
-    rows = head_rows(neuron_unit(opened, services.urls, neuron))
-    return csv_file(f"{model}-neuron-{neuron}", HEADS_HEADER, rows, version)
+    return unchanged(request, version) or csv_file(
+        f"{model}-neuron-{neuron}",
+        HEADS_HEADER,
+        head_rows(neuron_unit(opened, services.urls, neuron)),
+        version,
+    )
 
 
 @units.get(
@@ -62,8 +65,9 @@ def get_neuron_csv(request: Request, services: Served, model: Model, neuron: Neu
 def get_head(request: Request, services: Served, model: Model, head: Head) -> Response:
     opened = services.catalog.check_head(model, head)
     version = opened.store.data_version
-    known = unchanged(request, version)
-    return known or stored_json(head_unit(opened, services.urls, head), version)
+    return unchanged(request, version) or stored_json(
+        head_unit(opened, services.urls, head), version
+    )
 
 
 @units.get(
@@ -98,8 +102,9 @@ def get_splits(
 ) -> Response:
     opened = services.catalog.open_store(model)
     version = opened.store.data_version
-    known = unchanged(request, version)
-    return known or stored_json(gallery(opened, services.urls, offset=offset, limit=limit), version)
+    return unchanged(request, version) or stored_json(
+        gallery(opened, services.urls, offset=offset, limit=limit), version
+    )
 
 
 @units.get(
