@@ -25,25 +25,37 @@ class Taken:
 
 
 class Times:
-    """What several contestants took over the same rounds."""
+    """What several contestants took over the same rounds, each for one of what it works on.
 
-    def __init__(self, rounds: list[dict[str, Taken]]) -> None:
+    In processor time other work on the machine disturbs less; on a GPU, where a processor only
+    waits, there is none.
+    """
+
+    def __init__(self, rounds: list[dict[str, Taken]], *, on_cpu: bool) -> None:
         self._rounds = rounds
+        self._on_cpu = on_cpu
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._rounds[0]
 
     def median(self, name: str) -> float:
         """Median seconds of a contestant."""
         return median(one[name].passed for one in self._rounds)
 
-    def processor_median(self, name: str) -> float:
+    def processor_median(self, name: str) -> float | None:
         """Median seconds of a contestant's threads on processors."""
+        if not self._on_cpu:
+            return None
         return median(one[name].processor for one in self._rounds)
 
     def ratio(self, name: str, other: str) -> float:
         """Median over rounds of a contestant's time over another's in the same round."""
         return median(one[name].passed / one[other].passed for one in self._rounds)
 
-    def processor_ratio(self, name: str, other: str) -> float:
-        """The same in processor time, which other work on the machine disturbs less."""
+    def processor_ratio(self, name: str, other: str) -> float | None:
+        """The same in processor time."""
+        if not self._on_cpu:
+            return None
         return median(
             one[name].processor / max(one[other].processor, RESOLUTION) for one in self._rounds
         )
@@ -53,24 +65,38 @@ RESOLUTION = 1e-9
 """Seconds: keeps a time that is below what the clock can tell from being divided by."""
 
 
-def in_turns(work: Mapping[str, Work], *, rounds: int, device: torch.device, warm: bool) -> Times:
+def in_turns(
+    work: Mapping[str, Work],
+    *,
+    rounds: int,
+    device: torch.device,
+    warm: bool,
+    counts: Mapping[str, int] | None = None,
+) -> Times:
     """Runs all contestants one after the other, ``rounds`` times.
 
     Args:
         warm: whether each runs once before, unmeasured.
+        counts: how many things a run of each works on, one where it is not named; times are of one.
     """
     if warm:
         for run in work.values():
             run()
-    return Times([{name: _taken(run, device) for name, run in work.items()} for _ in range(rounds)])
+    counts = counts or {}
+    taken = [
+        {name: _taken(run, device, counts.get(name, 1)) for name, run in work.items()}
+        for _ in range(rounds)
+    ]
+    return Times(taken, on_cpu=device.type == "cpu")
 
 
-def _taken(run: Work, device: torch.device) -> Taken:
+def _taken(run: Work, device: torch.device, count: int) -> Taken:
     _finish(device)
     begun, begun_processor = time.perf_counter(), time.process_time()
     run()
     _finish(device)
-    return Taken(time.perf_counter() - begun, time.process_time() - begun_processor)
+    passed, processor = time.perf_counter() - begun, time.process_time() - begun_processor
+    return Taken(passed / count, processor / count)
 
 
 def _finish(device: torch.device) -> None:

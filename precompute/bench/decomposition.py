@@ -10,7 +10,7 @@ from backend.pairs.coefficients import pair_coefficients, pool_tokens, pooled_at
 from precompute.bench.clock import in_turns
 from precompute.bench.memory import pool_memory
 from precompute.bench.models import Pool, random_pool
-from precompute.bench.rows import Row
+from precompute.bench.rows import Row, time_row
 
 TIME_REACH = 0.15
 MEMORY_REACH = 20e6
@@ -38,23 +38,19 @@ def coefficient_rows(model: str, device: torch.device, *, rounds: int) -> list[R
     times = in_turns(
         contestants(random_pool(model, device)), rounds=rounds, device=device, warm=True
     )
-    on_cpu = device.type == "cpu"
     memory = pool_memory(model, device)
     work = f"all pair coefficients of an image, {model}"
     beside = "open_clip's attention pool, forward"
     return [
-        Row(
-            work=work,
-            unit="s",
-            ours=times.median(OURS),
+        time_row(
+            work,
+            times,
+            OURS,
+            THEIRS,
             beside=beside,
-            theirs=times.median(THEIRS),
-            meaning="ours / theirs",
-            figure=times.ratio(OURS, THEIRS),
             reach=TIME_REACH,
             bound="at most",
             how=f"from the last block's output, {rounds} rounds",
-            by_processor_time=times.processor_ratio(OURS, THEIRS) if on_cpu else None,
         ),
         Row(
             work=f"{work}: extra memory",

@@ -11,7 +11,7 @@ from PIL import Image
 
 from precompute.bench.clock import in_turns
 from precompute.bench.models import random_clip, random_model
-from precompute.bench.rows import Row
+from precompute.bench.rows import Row, time_row
 from precompute.datasets import ImageBlock, ImageSet, Preprocess
 from precompute.engines.local import LocalEngine
 from precompute.estimate import images_at_once
@@ -89,23 +89,20 @@ def image_rows(model: str, count: int, device: torch.device, *, rounds: int) -> 
         rounds=rounds,
         device=device,
         warm=False,
+        counts=dict.fromkeys(("ours", "backbone", "open_clip"), count),
     )
-    on_cpu = device.type == "cpu"
     how = f"{count} images in memory, {block} at once, {rounds} rounds"
 
     def row(name: str, beside: str, reach: float | None, note: str) -> Row:
-        return Row(
-            work=f"precompute over images, {model}, an image",
-            unit="s",
-            ours=times.median("ours") / count,
+        return time_row(
+            f"precompute over images, {model}, an image",
+            times,
+            "ours",
+            name,
             beside=beside,
-            theirs=times.median(name) / count,
-            meaning="ours / theirs",
-            figure=times.ratio("ours", name),
             reach=reach,
             bound="at most",
             how=f"{how}; {note}",
-            by_processor_time=times.processor_ratio("ours", name) if on_cpu else None,
         )
 
     return [

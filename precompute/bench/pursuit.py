@@ -17,7 +17,7 @@ from backend.pairs.factors import head_directions
 from backend.pairs.sparse_coding import centred_dictionary, matching_pursuit, true_float32
 from precompute.bench.clock import Times, in_turns
 from precompute.bench.models import random_pool
-from precompute.bench.rows import Row
+from precompute.bench.rows import Row, own_row, time_row
 from precompute.verification.pursuit import TIE, largest_lead
 
 SCIKIT_REACH = 30.0
@@ -85,7 +85,7 @@ def pursuit_rows(model: str, sizes: Sizes, device: torch.device, *, rounds: int)
     package = _package(given)
     work |= {name: run for name, (run, _) in package.items()}
     per_call |= {name: signals for name, (_, signals) in package.items()}
-    times = in_turns(work, rounds=rounds, device=device, warm=False)
+    times = in_turns(work, rounds=rounds, device=device, warm=False, counts=per_call)
     return [*_rows(given, times, per_call, device, rounds), _same_words(given, model)]
 
 
@@ -158,32 +158,23 @@ def _rows(
     sizes = given.sizes
     d_out = given.dictionary.shape[1]
     work = f"OMP of a direction, {sizes.words:,} words, {sizes.atoms} atoms, {d_out} wide"
-    on_cpu = device.type == "cpu"
     how = f"{sizes.signals} directions at once, {rounds} rounds"
 
-    def row(
-        name: str, beside: str, reach: float | None, note: str = "", *, others: bool = True
-    ) -> Row:
-        there = name in per_call
-        share = per_call["ours"] / per_call[name] if there else 1.0
-        return Row(
-            work=work,
-            unit="s",
-            ours=times.median("ours") / sizes.signals,
+    def row(name: str, beside: str, reach: float | None, note: str, meaning: str = "") -> Row:
+        return time_row(
+            work,
+            times,
+            "ours",
+            name,
             beside=beside,
-            theirs=times.median(name) / per_call[name] if there else None,
-            meaning="theirs / ours" if others else "bare products / ours",
-            figure=times.ratio(name, "ours") * share if there else None,
             reach=reach,
             bound="at least",
-            how="; ".join(filter(None, (how, note))),
-            by_processor_time=(
-                times.processor_ratio(name, "ours") * share if there and on_cpu else None
-            ),
+            how=f"{how}; {note}",
+            meaning=meaning,
         )
 
     packages = [name for name in per_call if name.startswith("package")]
-    fastest = min(packages, key=lambda name: times.median(name) / per_call[name], default="package")
+    fastest = min(packages, key=times.median, default="package")
     note = (
         f"its faster way ({fastest.split(', ')[-1]}) with {per_call[fastest]:,} at once"
         if packages
@@ -196,7 +187,13 @@ def _rows(
         row("scikit", "scikit-learn orthogonal_mp_gram", SCIKIT_REACH, scikit + where),
         row("scikit, no Gram", "scikit-learn orthogonal_mp", None, "float64" + where),
         row(fastest, PACKAGE, PACKAGE_REACH, note),
-        row("products", "the same products alone", MATMUL_REACH, "true float32", others=False),
+        row(
+            "products",
+            "the same products alone",
+            MATMUL_REACH,
+            "true float32",
+            meaning="bare products / ours",
+        ),
     ]
 
 
@@ -241,15 +238,11 @@ def whole_model_row(model: str, sizes: Sizes, device: torch.device) -> Row:
                 matching_pursuit(part, dictionary, atoms=sizes.atoms).word_ids.cpu()
 
     seconds = in_turns({"ours": run}, rounds=1, device=device, warm=True).median("ours")
-    return Row(
-        work=f"OMP of all {factors.n_pairs:,} pairs of {model}",
-        unit="s",
-        ours=seconds,
-        beside="",
-        theirs=None,
+    return own_row(
+        f"OMP of all {factors.n_pairs:,} pairs of {model}",
+        "s",
+        seconds,
         meaning="seconds",
-        figure=seconds,
         reach=WHOLE_REACH,
-        bound="at most",
         how="the reach is for one H100",
     )

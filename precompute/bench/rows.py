@@ -6,6 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from precompute.bench.clock import Times
+
+Bound = Literal["at most", "at least"]
 Unit = Literal["s", "bytes", "pairs", "answers"]
 
 
@@ -35,7 +38,7 @@ class Row:
     meaning: str
     figure: float | None
     reach: float | None
-    bound: Literal["at most", "at least"]
+    bound: Bound
     how: str
     by_processor_time: float | None = None
 
@@ -62,3 +65,65 @@ class Row:
             "reached": self.reached,
             "how": self.how,
         }
+
+
+def time_row(
+    work: str,
+    times: Times,
+    ours: str,
+    theirs: str,
+    *,
+    beside: str,
+    reach: float | None,
+    bound: Bound,
+    how: str,
+    meaning: str = "",
+) -> Row:
+    """The time of ``ours`` beside that of ``theirs``, where that could be run.
+
+    The figure is ours / theirs where it is to be at most something, else theirs / ours; ``meaning``
+    says so where nothing else is given.
+    """
+    ran = theirs in times
+    above, below = (ours, theirs) if bound == "at most" else (theirs, ours)
+    return Row(
+        work=work,
+        unit="s",
+        ours=times.median(ours),
+        beside=beside,
+        theirs=times.median(theirs) if ran else None,
+        meaning=meaning or ("ours / theirs" if bound == "at most" else "theirs / ours"),
+        figure=times.ratio(above, below) if ran else None,
+        reach=reach,
+        bound=bound,
+        how=how,
+        by_processor_time=times.processor_ratio(above, below) if ran else None,
+    )
+
+
+def own_row(
+    work: str,
+    unit: Unit,
+    figure: float,
+    *,
+    meaning: str,
+    reach: float,
+    how: str,
+    beside: str = "",
+    theirs: float | None = None,
+    by_processor_time: float | None = None,
+) -> Row:
+    """What is to be at most ``reach`` by itself, whatever stands beside it."""
+    return Row(
+        work=work,
+        unit=unit,
+        ours=figure,
+        beside=beside,
+        theirs=theirs,
+        meaning=meaning,
+        figure=figure,
+        reach=reach,
+        bound="at most",
+        how=how,
+        by_processor_time=by_processor_time,
+    )

@@ -9,7 +9,7 @@ from backend.pairs.factors import head_directions, write_norms
 from backend.pairs.similarity import orientation_scale, pair_similarity
 from precompute.bench.clock import in_turns
 from precompute.bench.models import random_pool
-from precompute.bench.rows import Row
+from precompute.bench.rows import Row, time_row
 
 REACH = 5.0
 
@@ -32,16 +32,13 @@ def search_row(model: str, device: torch.device, *, rounds: int) -> Row:
         device=device,
         warm=True,
     )
-    return Row(
-        work=f"search all {factors.n_pairs:,} pairs of {model} by a text",
-        unit="s",
-        ours=times.median("ours"),
+    return time_row(
+        f"search all {factors.n_pairs:,} pairs of {model} by a text",
+        times,
+        "ours",
+        "theirs",
         beside="dense torch matmul",
-        theirs=times.median("theirs"),
-        meaning="theirs / ours",
-        figure=times.ratio("theirs", "ours"),
         reach=REACH,
         bound="at least",
         how=f"{rounds} rounds",
-        by_processor_time=times.processor_ratio("theirs", "ours") if device.type == "cpu" else None,
     )

@@ -25,7 +25,7 @@ from backend.pairs.segmentation import clean_reading, head_heatmaps, head_values
 from precompute.bench.clock import in_turns
 from precompute.bench.models import random_model, random_pool
 from precompute.bench.report import Part, report
-from precompute.bench.rows import Row
+from precompute.bench.rows import Row, own_row, time_row
 
 SEGMENT_REACH = 1.10
 PROMPT_REACH = 0.020
@@ -121,34 +121,26 @@ def segmentation_rows(name: str, device: torch.device, *, rounds: int) -> list[R
         warm=True,
     )
     many = len(seen.layout.corners)
-    on_cpu = device.type == "cpu"
     how = f"a picture of {PICTURE[0]} x {PICTURE[1]} pixels, {many} windows, background of words"
     return [
-        Row(
-            work=f"segment a picture by {PROMPTS} prompts, {name}",
-            unit="s",
-            ours=times.median("ours"),
+        time_row(
+            f"segment a picture by {PROMPTS} prompts, {name}",
+            times,
+            "ours",
+            "backbone",
             beside="the backbone alone on the same windows",
-            theirs=times.median("backbone"),
-            meaning="ours / theirs",
-            figure=times.ratio("ours", "backbone"),
             reach=SEGMENT_REACH,
             bound="at most",
             how=f"{how}; texts embedded before; {rounds} rounds",
-            by_processor_time=times.processor_ratio("ours", "backbone") if on_cpu else None,
         ),
-        Row(
-            work=f"another prompt on the same picture, {name}",
-            unit="s",
-            ours=prompt.median("another"),
-            beside="",
-            theirs=None,
+        own_row(
+            f"another prompt on the same picture, {name}",
+            "s",
+            prompt.median("another"),
             meaning="ours",
-            figure=prompt.median("another"),
             reach=PROMPT_REACH,
-            bound="at most",
             how=f"{how}; an eleventh text, embedded before, mask of all; {5 * rounds} rounds",
-            by_processor_time=prompt.processor_median("another") if on_cpu else None,
+            by_processor_time=prompt.processor_median("another"),
         ),
     ]
 
@@ -169,19 +161,15 @@ def heatmap_row(name: str, device: torch.device, *, rounds: int) -> Row:
         return pool.pool(pool.feature_map)
 
     times = in_turns({"ours": ours, "theirs": theirs}, rounds=rounds, device=device, warm=True)
-    on_cpu = device.type == "cpu"
-    return Row(
-        work=f"token x head maps of {PROMPTS} texts, {name}",
-        unit="s",
-        ours=times.median("ours"),
+    return time_row(
+        f"token x head maps of {PROMPTS} texts, {name}",
+        times,
+        "ours",
+        "theirs",
         beside="open_clip's attention pool, forward",
-        theirs=times.median("theirs"),
-        meaning="ours / theirs",
-        figure=times.ratio("ours", "theirs"),
         reach=HEATMAP_REACH,
         bound="at most",
         how=f"from the last block's output of one image, {rounds} rounds",
-        by_processor_time=times.processor_ratio("ours", "theirs") if on_cpu else None,
     )
 
 
@@ -206,19 +194,15 @@ def compiled_row(name: str, device: torch.device, *, rounds: int) -> Row:
         device=device,
         warm=True,
     )
-    on_cpu = device.type == "cpu"
-    return Row(
-        work=f"the backbone under torch.compile, {name}",
-        unit="s",
-        ours=times.median("compiled"),
+    return time_row(
+        f"the backbone under torch.compile, {name}",
+        times,
+        "compiled",
+        "plain",
         beside="the same folded backbone, not compiled",
-        theirs=times.median("plain"),
-        meaning="ours / theirs",
-        figure=times.ratio("compiled", "plain"),
         reach=None,
         bound="at most",
         how=f"for comparison: it is not used; {rounds} rounds after compilation",
-        by_processor_time=times.processor_ratio("compiled", "plain") if on_cpu else None,
     )
 
 

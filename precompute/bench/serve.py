@@ -29,7 +29,7 @@ import torch
 from backend.store import Store, open_store
 from precompute.bench.models import SMALL
 from precompute.bench.report import Part, report
-from precompute.bench.rows import Row, Unit
+from precompute.bench.rows import Row, own_row
 from precompute.bench.storage import IMAGES, SMALL_IMAGES, SMALL_WORDS, WORDS, sizes_of
 from precompute.bench.synthetic import write_synthetic_store
 from precompute.errors import InputError
@@ -152,43 +152,23 @@ def _measured(
     cuts = quantiles(times, n=20, method="inclusive")
     p50, p95 = cuts[9], cuts[18]
     return (
-        _bounded(
+        own_row(
             work,
             "s",
             p95,
-            TIME_REACH,
             meaning="95th percentile",
+            reach=TIME_REACH,
             how=f"p50 {1e3 * p50:.1f} ms, {requests} requests; processor time is their mean",
-            processor=processor,
+            by_processor_time=processor,
         ),
-        _bounded(
-            work, "bytes", max(lengths), SIZE_REACH, meaning="compressed", how="the largest answer"
+        own_row(
+            work,
+            "bytes",
+            max(lengths),
+            meaning="compressed",
+            reach=SIZE_REACH,
+            how="the largest answer",
         ),
-    )
-
-
-def _bounded(
-    work: str,
-    unit: Unit,
-    figure: float,
-    reach: float,
-    *,
-    meaning: str,
-    how: str,
-    processor: float | None = None,
-) -> Row:
-    return Row(
-        work=work,
-        unit=unit,
-        ours=figure,
-        beside="",
-        theirs=None,
-        meaning=meaning,
-        figure=figure,
-        reach=reach,
-        bound="at most",
-        how=how,
-        by_processor_time=processor,
     )
 
 

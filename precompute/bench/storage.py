@@ -26,7 +26,7 @@ from backend.store.writer import SCRATCH
 from precompute.bench.clock import in_turns
 from precompute.bench.images import Pictures
 from precompute.bench.models import SMALL, random_model, vision_config
-from precompute.bench.rows import Row
+from precompute.bench.rows import Row, own_row
 from precompute.job import ATOMS, Job, Parameters, run
 from precompute.stages.collect import STATE
 from precompute.stages.plan import CALIBRATION_IMAGES
@@ -127,41 +127,32 @@ def storage_rows(model: str, device: torch.device, *, rounds: int) -> list[Row]:
     pairs = f"{model}: {large.pairs:,} pairs, {large.words:,} words, {large.images:,} images"
     dense = 4 * large.pairs * large.d_out
     return [
-        Row(
-            work=f"store on disk, {pairs}",
-            unit="bytes",
-            ours=size,
+        own_row(
+            f"store on disk, {pairs}",
+            "bytes",
+            size,
             beside="dense float32 directions alone",
             theirs=dense,
             meaning="bytes",
-            figure=size,
             reach=SIZE_REACH,
-            bound="at most",
             how="without exemplars; written by the store's own writer, shapes from a whole small "
             "job; the official pipeline writes 450 GB",
         ),
-        Row(
-            work=f"opening that store, {model}",
-            unit="s",
-            ours=times.median("open"),
-            beside="",
-            theirs=None,
+        own_row(
+            f"opening that store, {model}",
+            "s",
+            times.median("open"),
             meaning="seconds",
-            figure=times.median("open"),
             reach=OPEN_REACH,
-            bound="at most",
             how=f"{rounds} rounds, files in the page cache",
         ),
-        Row(
-            work=f"scratch at its largest, {pairs}",
-            unit="bytes",
-            ours=scratch,
+        own_row(
+            f"scratch at its largest, {pairs}",
+            "bytes",
+            scratch,
             beside="the official pipeline's intermediates",
-            theirs=None,
             meaning="bytes",
-            figure=scratch,
             reach=SCRATCH_REACH,
-            bound="at most",
             how="files of the small job's scratch folder after every block, scaled; with the "
             "second copy of the running state while that is replaced; deleted with the job",
         ),

@@ -38,7 +38,7 @@ from backend.server.uploads import decode_image
 from precompute.bench.clock import in_turns
 from precompute.bench.models import SMALL, random_model
 from precompute.bench.report import report
-from precompute.bench.rows import Row
+from precompute.bench.rows import Row, own_row, time_row
 from precompute.bench.storage import SMALL_IMAGES, SMALL_WORDS, sizes_of
 from precompute.bench.synthetic import write_synthetic_store
 
@@ -142,8 +142,7 @@ def _rows(
         times = in_turns(
             {"offline": offline, "served": served}, rounds=rounds, device=device, warm=True
         )
-        ours, theirs = times.median("served"), times.median("offline")
-        rate = OVERLOAD * AT_ONCE / ours
+        rate = OVERLOAD * AT_ONCE / times.median("served")
         note(f"{rate:.3g} uploads a second for {seconds:g} s")
         before = min(client.send(0).seconds for _ in range(3))
         with _peak_memory() as peak:
@@ -154,41 +153,31 @@ def _rows(
     wrong = sum(not each.right for each in sent) + (not after.right)
     told = f"{len(sent)} requests: {counted[200]} answered, {counted[503]} sent away with 503"
     return [
-        Row(
-            work=f"{AT_ONCE} uploads at once, {how}",
-            unit="s",
-            ours=ours,
+        time_row(
+            f"{AT_ONCE} uploads at once, {how}",
+            times,
+            "served",
+            "offline",
             beside="decoding and segmenting them in full batches, without a server",
-            theirs=theirs,
-            meaning="throughput: theirs / ours",
-            figure=times.ratio("offline", "served"),
             reach=REACH,
             bound="at least",
             how=f"{rounds} rounds in turns; ours also keeps pictures and results on disk",
-            by_processor_time=times.processor_ratio("offline", "served"),
+            meaning="throughput: theirs / ours",
         ),
-        Row(
-            work=f"{OVERLOAD} x the load it can carry, {rate:.3g}/s for {seconds:g} s",
-            unit="answers",
-            ours=wrong,
-            beside="",
-            theirs=None,
+        own_row(
+            f"{OVERLOAD} x the load it can carry, {rate:.3g}/s for {seconds:g} s",
+            "answers",
+            wrong,
             meaning="answers neither right nor 503 with Retry-After",
-            figure=wrong,
             reach=0,
-            bound="at most",
             how=told,
         ),
-        Row(
-            work="memory at its peak meanwhile, above that before",
-            unit="bytes",
-            ours=peak.bytes,
-            beside="",
-            theirs=None,
+        own_row(
+            "memory at its peak meanwhile, above that before",
+            "bytes",
+            peak.bytes,
             meaning="bytes",
-            figure=peak.bytes,
             reach=MEMORY_REACH,
-            bound="at most",
             how=f"resident size of the process, looked at every {SAMPLE_SECONDS:g} s",
         ),
         Row(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +15,11 @@ from typer.testing import CliRunner
 from backend.pairs.coefficients import embedding_from_coefficients
 from backend.store import open_store
 from precompute.application import app
-from precompute.bench.clock import in_turns
+from precompute.bench.clock import Taken, Times, in_turns
 from precompute.bench.decomposition import OURS, THEIRS, contestants
 from precompute.bench.memory import extra_bytes
 from precompute.bench.models import SMALL, random_clip, random_model, random_pool
-from precompute.bench.rows import Row
+from precompute.bench.rows import Row, time_row
 from precompute.bench.storage import SMALL_IMAGES, SMALL_WORDS, Scaling, Sizes, sizes_of
 from precompute.bench.synthetic import write_synthetic_store
 from precompute.errors import InputError
@@ -86,7 +87,25 @@ def test_contestants_take_turns() -> None:
     assert calls == ["a", "b"] * 3
     assert times.median("a") > 0
     assert times.ratio("a", "b") > 0
-    assert times.processor_ratio("a", "b") >= 0
+    ratio = times.processor_ratio("a", "b")
+    assert ratio is not None
+    assert ratio >= 0
+
+
+def test_times_are_of_one_thing() -> None:
+    work = {name: lambda: time.sleep(0.01) for name in ("many", "one")}
+    times = in_turns(work, rounds=1, device=CPU, warm=False, counts={"many": 1000})
+    assert times.median("many") < times.median("one")
+
+
+def test_a_row_of_times_says_how_they_are_divided() -> None:
+    taken = {"ours": Taken(passed=1.0, processor=2.0), "theirs": Taken(passed=4.0, processor=6.0)}
+    times = Times([taken], on_cpu=True)
+    row = time_row("w", times, "ours", "theirs", beside="b", reach=2, bound="at least", how="h")
+    assert (row.meaning, row.figure, row.by_processor_time) == ("theirs / ours", 4.0, 3.0)
+    assert row.reached is True
+    missing = time_row("w", times, "ours", "other", beside="b", reach=2, bound="at least", how="h")
+    assert (missing.theirs, missing.figure, missing.reached) == (None, None, None)
 
 
 def test_both_pools_compute_the_same_embedding() -> None:
