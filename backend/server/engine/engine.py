@@ -5,8 +5,6 @@ device with the parts of other requests.  It is admitted or refused at once (:cl
 waits its turn, and is dropped when its requester has gone away or its deadline has passed, also
 between two of its passes; whoever shares a pass with it does not notice.  Models are loaded by the
 same thread, one after the other, while the server already answers whatever needs none of them.
-
-The engine knows nothing of CLIP or HTTP: ``Model`` is whatever the loader returns.
 """
 
 from __future__ import annotations
@@ -18,59 +16,24 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Generic, Literal, Protocol
+
+from backend.server.engine.errors import (
+    DRAINING_MESSAGE,
+    LOADING_MESSAGE,
+    DrainingError,
+    LoadError,
+    ModelLoadingError,
+    ModelUnavailableError,
+    too_late,
+)
+from backend.server.engine.queue import JobQueue
+from backend.server.engine.work import Clock, Job, Model, Result, Share, Work, as_passes
 
 log = logging.getLogger(__name__)
 
-Model = TypeVar("Model")
-Result = TypeVar("Result")
-Part = TypeVar("Part")
-Output = TypeVar("Output")
-
 State = Literal["ready", "loading", "unavailable"]
-
-LOADING_RETRY_SECONDS = 10
-"""Suggested wait while weights are read: tens of seconds for the largest model on a slow disk."""
-
-LOADING_MESSAGE = "The model's weights are being loaded; try again in a moment."
-DRAINING_MESSAGE = "The server is shutting down; try again in a moment."
-
-
-class EngineError(RuntimeError):
-    """The device cannot answer now.  ``str()`` is one sentence for people."""
-
-    code = "engine_error"
-    retry_after: int | None = None
-    """Seconds after which it is worth trying again; ``None`` when it is not."""
-
-
-class BusyError(EngineError):
-    code = "busy"
-    retry_after = 5
-
-
-class DrainingError(EngineError):
-    code = "shutting_down"
-    retry_after = 30
-
-
-class DeadlineError(EngineError):
-    code = "deadline_exceeded"
-    retry_after = 10
-
-
-class ModelLoadingError(EngineError):
-    code = "model_loading"
-    retry_after = LOADING_RETRY_SECONDS
-
-
-class ModelUnavailableError(EngineError):
-    code = "model_unavailable"
-
-
-class LoadError(Exception):
-    """A model cannot be had; ``str()`` is one sentence for people.  Raised by loaders."""
 
 
 @dataclass(frozen=True)
@@ -81,32 +44,6 @@ class LiveStatus:
     message: str | None = None
 
 
-@dataclass(frozen=True)
-class Passes(Generic[Model, Part, Output, Result]):
-    """Work in parts that can share passes over the device.
-
-    Attributes:
-        parts: at least one.
-        run: one pass over parts, an output for each; works of one model share passes if and only if
-            their ``run`` is equal.
-        most: parts that a pass takes at most.
-        finish: what is made of all outputs, in the order of the parts, on the device's thread.
-    """
-
-    parts: Sequence[Part]
-    run: Callable[[Model, Sequence[Part]], Sequence[Output]]
-    most: int
-    finish: Callable[[Model, Sequence[Output]], Result]
-
-
-@dataclass
-class Clock:
-    """The seconds that work waited for the device and took on it; of a shared pass, its part."""
-
-    waited: float = 0.0
-    taken: float = 0.0
-
-
 class Watcher(Protocol):
     """Is told what the engine does; called on the device's thread."""
 
@@ -115,39 +52,6 @@ class Watcher(Protocol):
 
     def waited(self, seconds: float) -> None:
         """Work has begun after waiting this long."""
-
-
-@dataclass(eq=False)
-class _Job(Generic[Model]):
-    key: str
-    work: Passes[Model, Any, Any, Any]
-    expires: float
-    clock: Clock
-    future: Future[Any] = field(default_factory=Future)
-    submitted: float = field(default_factory=time.monotonic)
-    begun: bool = False
-    taken_parts: int = 0
-    outputs: dict[int, Any] = field(default_factory=dict)
-
-    def shares(self, other: _Job[Model]) -> bool:
-        """Whether parts of both can go into one pass."""
-        return (self.key, self.work.run) == (other.key, other.work.run)
-
-    def claim(self) -> bool:
-        """Make the future ours to answer; false when it was cancelled or has its answer."""
-        return not self.future.done() and self.future.set_running_or_notify_cancel()
-
-    def fail(self, exc: BaseException) -> None:
-        """Give up, unless the requester did so first."""
-        if self.claim():
-            self.future.set_exception(exc)
-
-
-_Share = tuple[_Job[Model], range]
-"""A job's part in a pass: the places of those of its parts that go into it."""
-
-
-Work = Callable[[Model], Result] | Passes[Model, Any, Any, Result]
 
 
 class Engine(Generic[Model]):
@@ -168,15 +72,10 @@ class Engine(Generic[Model]):
     ) -> None:
         self._watcher = watcher
         self._loaders = dict(loaders)
-        self._queue_bound = queue_bound
-        self._deadline = deadline
+        self._queue: JobQueue[Model] = JobQueue(bound=queue_bound, deadline=deadline)
         self._models: dict[str, Model] = {}
         self._status = {key: LiveStatus("loading", LOADING_MESSAGE) for key in self._loaders}
-        self._jobs: list[_Job[Model]] = []
-        """In the order of their arrival: all that wait, and those with passes to come."""
-        self._changed = threading.Condition()
         self._draining = False
-        self._stopped = False
         self._settled = threading.Event()
         self._thread = threading.Thread(target=self._run, name="device", daemon=True)
 
@@ -197,7 +96,7 @@ class Engine(Generic[Model]):
     @property
     def waiting(self) -> int:
         """Jobs in the queue, without those that have begun."""
-        return sum(not job.begun for job in tuple(self._jobs))
+        return self._queue.waiting
 
     @property
     def settled(self) -> bool:
@@ -223,11 +122,7 @@ class Engine(Generic[Model]):
         if self._draining:
             raise DrainingError(DRAINING_MESSAGE)
         self._raise_unless_ready(key)
-        if self.waiting >= self._queue_bound:
-            raise BusyError(
-                f"The server is busy: {self._queue_bound} requests are waiting for the model. "
-                "Try again in a few seconds."
-            )
+        self._queue.check_room()
 
     def _raise_unless_ready(self, key: str) -> None:
         status = self.status(key)
@@ -243,30 +138,28 @@ class Engine(Generic[Model]):
 
         ``clock`` is set while the work waits and runs.
         """
-        job = _Job(key, _as_passes(work), time.monotonic() + self._deadline, clock or Clock())
-        with self._changed:
-            self.admit(key)
-            self._jobs.append(job)
-            self._changed.notify_all()
-        job.future.add_done_callback(lambda _: self._forget(job))
+        self.admit(key)
+        expires = time.monotonic() + self._queue.deadline
+        job = Job(key, as_passes(work), expires, clock or Clock())
+        self._queue.add(job)
         return job.future
 
     async def run(self, key: str, work: Work[Model, Result], clock: Clock | None = None) -> Result:
         """Await the result of ``work``; cancelling the awaiting task gives the place up."""
         future = self.submit(key, work, clock)
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), self._deadline)
+            return await asyncio.wait_for(asyncio.wrap_future(future), self._queue.deadline)
         except TimeoutError:
-            raise self._too_late() from None
+            raise too_late(self._queue.deadline) from None
 
     def run_blocking(self, key: str, work: Work[Model, Result]) -> Result:
         """Like :meth:`run`, for callers on a worker thread."""
         future = self.submit(key, work)
         try:
-            return future.result(self._deadline)
+            return future.result(self._queue.deadline)
         except FutureTimeoutError:
             future.cancel()
-            raise self._too_late() from None
+            raise too_late(self._queue.deadline) from None
 
     def refuse(self) -> None:
         """Admit nothing more.  Takes no lock, so that a signal handler may call it."""
@@ -280,15 +173,10 @@ class Engine(Generic[Model]):
         """
         self.refuse()
         ends = time.monotonic() + timeout
-        with self._changed:
-            self._stopped = True
-            self._changed.notify_all()
+        self._queue.close()
         if self._thread.is_alive():
             self._thread.join(max(0.0, ends - time.monotonic()))
-        with self._changed:
-            left = list(self._jobs)
-            self._jobs.clear()
-        for job in left:
+        for job in self._queue.clear():
             # Not cancel(): to a coroutine that would look as if its own task were cancelled.
             job.fail(DrainingError(DRAINING_MESSAGE))
 
@@ -296,11 +184,11 @@ class Engine(Generic[Model]):
 
     def _run(self) -> None:
         for key, load in self._loaders.items():
-            if self._stopped:
+            if self._queue.closed:
                 break
             self._load(key, load)
         self._settled.set()
-        while (batch := self._next_batch()) is not None:
+        while (batch := self._queue.take()) is not None:
             self._answer(batch)
             # A finished job holds its image: do not keep it until the next one comes.
             batch.clear()
@@ -319,53 +207,21 @@ class Engine(Generic[Model]):
             log.info("model loaded in %.1f s", time.monotonic() - started)
             self._status[key] = LiveStatus("ready")
 
-    def _next_batch(self) -> list[_Share[Model]] | None:
-        """Wait for work; ``None`` when drained."""
-        with self._changed:
-            while True:
-                self._drop_late()
-                if self._jobs:
-                    return self._take()
-                if self._stopped:
-                    return None
-                self._changed.wait()
-
-    def _take(self) -> list[_Share[Model]]:
-        """Parts of the oldest job, and, as far as the pass has room, of those that can share it."""
-        first = self._jobs[0]
-        room = first.work.most
-        batch: list[_Share[Model]] = []
-        for job in self._jobs:
-            places = range(job.taken_parts, min(len(job.work.parts), job.taken_parts + room))
-            if places and job.shares(first):
-                self._begin(job)
-                job.taken_parts = places.stop
-                room -= len(places)
-                batch.append((job, places))
-        return batch
-
-    def _begin(self, job: _Job[Model]) -> None:
-        if not job.begun:
-            job.begun = True
-            job.clock.waited = time.monotonic() - job.submitted
-            if self._watcher is not None:
-                self._watcher.waited(job.clock.waited)
-
-    def _drop_late(self) -> None:
-        now = time.monotonic()
-        for job in list(self._jobs):
-            if now >= job.expires:
-                job.fail(self._too_late())
-
-    def _answer(self, batch: Sequence[_Share[Model]]) -> None:
+    def _answer(self, batch: Sequence[Share[Model]]) -> None:
         if self._watcher is not None:
-            self._watcher.passed(sum(len(places) for _, places in batch))
+            self._tell(self._watcher, batch)
         self._pass(batch)
         for job, _ in batch:
             if not job.future.done() and len(job.outputs) == len(job.work.parts):
                 self._finish(job)
 
-    def _pass(self, batch: Sequence[_Share[Model]]) -> None:
+    def _tell(self, watcher: Watcher, batch: Sequence[Share[Model]]) -> None:
+        for job, places in batch:
+            if places.start == 0:
+                watcher.waited(job.clock.waited)
+        watcher.passed(sum(len(places) for _, places in batch))
+
+    def _pass(self, batch: Sequence[Share[Model]]) -> None:
         """One pass over the parts of all; if it fails, each runs alone, and fails alone."""
         first, _ = batch[0]
         parts = [job.work.parts[place] for job, places in batch for place in places]
@@ -387,7 +243,7 @@ class Engine(Generic[Model]):
             job.outputs[place] = output
             job.clock.taken += each
 
-    def _finish(self, job: _Job[Model]) -> None:
+    def _finish(self, job: Job[Model]) -> None:
         """Answer a job whose parts are all done, unless nobody waits for it any more."""
         outputs = [job.outputs[place] for place in range(len(job.work.parts))]
         started = time.monotonic()
@@ -399,29 +255,3 @@ class Engine(Generic[Model]):
         job.clock.taken += time.monotonic() - started
         if job.claim():
             job.future.set_result(result)
-
-    def _forget(self, job: _Job[Model]) -> None:
-        with self._changed:
-            if job in self._jobs:
-                self._jobs.remove(job)
-
-    def _too_late(self) -> DeadlineError:
-        return DeadlineError(
-            f"The model did not answer within {self._deadline:g} seconds; try again later."
-        )
-
-
-def _as_passes(work: Work[Model, Result]) -> Passes[Model, Any, Any, Result]:
-    """Work that shares nothing as one part that fills a pass."""
-    if isinstance(work, Passes):
-        return work
-    return Passes(parts=(work,), run=_alone, most=1, finish=_only)
-
-
-def _alone(model: Model, works: Sequence[Callable[[Model], Result]]) -> list[Result]:
-    return [work(model) for work in works]
-
-
-def _only(model: object, outputs: Sequence[Result]) -> Result:
-    (output,) = outputs
-    return output
