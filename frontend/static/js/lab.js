@@ -4,10 +4,13 @@
 import { announce } from "./announce.js";
 import { call, post, showProblem } from "./api.js";
 import { Chips } from "./chips.js";
-import { element, part } from "./dom.js";
+import { part } from "./dom.js";
+import { awaitModel } from "./lab/await_model.js";
 import { Drawn } from "./lab/drawn.js";
 import { areasOf, copy, curlOf } from "./lab/files.js";
 import { classesOf, wireLegend } from "./lab/legend.js";
+import { offerWords, offeredWords } from "./lab/near_words.js";
+import { emptyParts, replaceParts } from "./lab/result_parts.js";
 import { Score } from "./lab/score.js";
 import { Settings } from "./lab/settings.js";
 import { Stage } from "./lab/stage.js";
@@ -24,16 +27,11 @@ import { upload } from "./upload.js";
 
 /** @typedef {import("./lab/wire.js").Segmentation} Segmentation */
 
-const POLL_MS = 2000;
-
 /** After the last change of a question whose picture is known, before it is asked by itself. */
 const SETTLE_MS = 400;
 
 /** Words of a picture's own that a newcomer begins with. */
 const WORDS_TO_BEGIN_WITH = 3;
-
-/** Parts of the page that belong to a result, as the server draws them. */
-const PARTS = ["stage", "doubt", "legend", "methods", "heatmaps"];
 
 /** What of the address belongs to panels, by the panel that it opens. */
 const OPENED = /** @type {const} */ (["attribution", "place", "ablation"]);
@@ -94,7 +92,7 @@ class Lab {
       onMove: () => void this.#restore(),
     });
     this.#wireForm();
-    if (root.dataset.live === "loading") this.#awaitModel();
+    if (root.dataset.live === "loading") awaitModel(this.form, root.dataset.model ?? "");
     void this.#begin();
   }
 
@@ -172,12 +170,12 @@ class Lab {
         this.image = image.id;
         this.chosen = null;
         rememberUpload(image.id, image.delete_token);
-        this.#suggest(image.suggestions);
+        offerWords(this.form, image.suggestions);
       },
     );
     if (!taken) return;
     if (this.chips.values.length === 0) {
-      const words = this.#suggestions().slice(0, WORDS_TO_BEGIN_WITH);
+      const words = offeredWords(this.form).slice(0, WORDS_TO_BEGIN_WITH);
       this.chips.set(words);
       announce(`Looking for the words that the picture is most like: ${words.join(", ")}`);
     }
@@ -275,10 +273,7 @@ class Lab {
    */
   #show(html, made) {
     const drawn = new DOMParser().parseFromString(html, "text/html");
-    for (const name of PARTS) {
-      const fresh = part(drawn, `[data-part=${name}]`, HTMLElement);
-      part(this.root, `[data-part=${name}]`, HTMLElement).replaceChildren(...fresh.childNodes);
-    }
+    replaceParts(this.root, drawn);
     document.title = drawn.title;
     this.root.classList.remove("is-stale");
     part(this.root, "[data-drop]", HTMLElement).classList.toggle("drop--filled", made !== null);
@@ -297,9 +292,7 @@ class Lab {
     this.opened = { attribution: null, place: null, ablation: null };
     this.panels.hidden = true;
     this.root.classList.remove("is-stale");
-    for (const name of PARTS)
-      if (name !== "stage")
-        part(this.root, `[data-part=${name}]`, HTMLElement).replaceChildren();
+    emptyParts(this.root);
   }
 
   /** Show what the address says, after undo, redo, back or forward. */
@@ -434,24 +427,6 @@ class Lab {
     return new URLSearchParams(here ? location.search : this.root.dataset.state);
   }
 
-  /** @param {string[]} words that the picture is most like */
-  #suggest(words) {
-    if (words.length === 0) return;
-    part(this.form, "[data-near-about]", HTMLElement).textContent = "Words near this picture";
-    part(this.form, "[data-near-words]", HTMLElement).replaceChildren(
-      ...words.map((word) =>
-        element("button", { type: "button", class: "chip", "data-add-prompt": word }, word),
-      ),
-    );
-  }
-
-  /** @returns {string[]} */
-  #suggestions() {
-    return [...this.form.querySelectorAll("[data-near-words] [data-add-prompt]")].map(
-      (button) => button.getAttribute("data-add-prompt") ?? "",
-    );
-  }
-
   /** Delete an upload of this browser's at once, with all that was made of it. */
   async #deletePicture() {
     const { image } = this;
@@ -467,25 +442,6 @@ class Lab {
     } catch (error) {
       showProblem(this.problem, error);
     }
-  }
-
-  /** Ask until the model is loaded, then open the lab. */
-  #awaitModel() {
-    const notice = part(this.form, "[data-live-notice]", HTMLElement);
-    const poll = setInterval(async () => {
-      let model;
-      try {
-        model = await call(this.root.dataset.model ?? "");
-      } catch {
-        return;
-      }
-      if (model.live === "loading") return;
-      clearInterval(poll);
-      part(this.form, "[data-run]", HTMLButtonElement).disabled = model.live !== "ready";
-      notice.hidden = model.live === "ready";
-      if (model.live === "ready") announce("The model is ready.");
-      else part(notice, "[data-live-message]", HTMLElement).textContent = model.live_message ?? "";
-    }, POLL_MS);
   }
 }
 
