@@ -97,7 +97,8 @@ def head_rows(neuron: schemas.Neuron) -> Iterator[list[Cell]]:
 
 def unit_fields(opened: OpenStore, urls: Urls, units: Arrays, number: int) -> dict[str, Any]:
     """The fields of :class:`~backend.server.schemas.Unit` but for its address."""
-    steps = opened.store.manifest.parameters["cosine_steps"]
+    manifest = opened.store.manifest
+    steps = manifest.parameters["cosine_steps"]
     reached = [
         schemas.WordsReached(words=words, cosine=as_cosine(cosine))
         for words, cosine in zip(steps, units["cosine"][number].tolist(), strict=True)
@@ -106,6 +107,7 @@ def unit_fields(opened: OpenStore, urls: Urls, units: Arrays, number: int) -> di
     others = max(len(norms) - 1, 1)
     return {
         "model": opened.store.name,
+        "images": min(manifest.dataset.images, manifest.parameters["calibration_images"]),
         "norm": float(norms[number]),
         "norm_percentile": 100 * float((norms < norms[number]).sum()) / others,
         "mean": float(units["mean"][number]),

@@ -41,6 +41,7 @@ from backend.store.format import (
 from precompute.bench.models import random_pool
 from precompute.bench.storage import Sizes
 from precompute.stages.pairs import inverse_index
+from precompute.stages.plan import CALIBRATION_IMAGES
 
 SEED = 0
 RANKS = 50
@@ -96,7 +97,13 @@ def write_synthetic_store(path: Path, model: str, sizes: Sizes) -> Path:
         preprocessing={"size": 32 * sizes.side},
         dataset=DatasetRecord("made up", sizes.images),
         templates=["{}"],
-        parameters={"atoms": ATOMS, "cosine_steps": STEPS, "ranks": RANKS, "seed": SEED},
+        parameters={
+            "atoms": ATOMS,
+            "calibration_images": CALIBRATION_IMAGES,
+            "cosine_steps": STEPS,
+            "ranks": RANKS,
+            "seed": SEED,
+        },
         code_version="0",
         created="2026-01-01T00:00:00+00:00",
         timings={},

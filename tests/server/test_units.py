@@ -64,6 +64,7 @@ def test_a_neuron_is_what_the_store_says(client: TestClient, opened: OpenStore) 
     assert neuron["norm_percentile"] == pytest.approx(100 * smaller)
     assert neuron["variance_shares"] == pytest.approx([0.25] * 4)
     assert neuron["held_out"] == pytest.approx(stored["held_out"][3])
+    assert neuron["images"] == IMAGES
     assert [image["image"] for image in neuron["top_images"]] == stored["top_images"][
         3, :8
     ].tolist()

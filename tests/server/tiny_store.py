@@ -120,7 +120,12 @@ def _manifest(model: ClipResNet, name: str, seed: int) -> dict:
         "preprocessing": asdict(model.preprocessing),
         "dataset": DatasetRecord("made up", IMAGES, UNREADABLE),
         "templates": TEMPLATES,
-        "parameters": {"atoms": ATOMS, "cosine_steps": STEPS, "seed": seed},
+        "parameters": {
+            "atoms": ATOMS,
+            "calibration_images": 2 * IMAGES,
+            "cosine_steps": STEPS,
+            "seed": seed,
+        },
         "code_version": "0",
         "created": "2026-01-02T03:04:05+00:00",
         "timings": {},

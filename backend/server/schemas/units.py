@@ -26,9 +26,10 @@ class WordsReached(Wire):
 
 
 class Unit(Wire):
-    """What neurons and heads have in common; measured on up to 700 images of the data set."""
+    """What neurons and heads have in common."""
 
     model: str
+    images: int = Field(description="images of the data set that it was measured on")
     norm: float = Field(
         description="mean length of the centred contribution over the 50 images with the longest"
     )
