@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from backend.clip.windows import Layout
+from backend.pairs.fixed_point import FixedPoint
 
 MAPS_KEPT = 1024
 """Logit maps that are remembered with a picture, a few kilobytes each: one per prompt, method and
@@ -37,7 +38,7 @@ class Packed:
     def of(cls, numbers: Tensor, precision: torch.dtype) -> Packed:
         if precision == torch.float32:
             return cls(numbers.float(), 1.0)
-        largest = float(numbers.abs().max())
+        largest = max(float(numbers.amax()), -float(numbers.amin()))
         scale = largest if largest > 0 else 1.0
         return cls((numbers / scale).to(precision), scale)
 
@@ -93,6 +94,7 @@ class EncodedImage:
     _derived: dict[Hashable, tuple[Packed, ...]] = field(default_factory=dict, repr=False)
     _maps: OrderedDict[Hashable, Tensor] = field(default_factory=OrderedDict, repr=False)
     _at_hand: dict[int, Tensor] | None = field(default=None, repr=False)
+    _rounded: FixedPoint | None = field(default=None, repr=False)
 
     @property
     def nbytes(self) -> int:
@@ -109,11 +111,18 @@ class EncodedImage:
         try:
             yield
         finally:
-            self._at_hand = None
+            self._at_hand = self._rounded = None
 
     def cells(self) -> Float[Tensor, "window cell neuron"]:
         """The activations in single precision; not to be written to."""
         return self._unpacked(self.activations)
+
+    def rounded_cells(self) -> FixedPoint:
+        """The activations of all windows' cells in whole numbers, as precise as half precision."""
+        rounded = self._rounded or FixedPoint.of(self.cells().flatten(0, 1))
+        if self._at_hand is not None:
+            self._rounded = rounded
+        return rounded
 
     def derived(self, key: Hashable, make: Callable[[], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
         """Arrays that depend on the picture alone, made once and kept as the activations are."""

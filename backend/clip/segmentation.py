@@ -29,7 +29,6 @@ from backend.clip.options import CHOOSING, DEFAULT, Orientation, SegmentationSet
 from backend.clip.readings import embedded_cells, head_reading, window_tokens
 from backend.clip.text import ReadTexts
 from backend.clip.windows import Layout
-from backend.pairs.best_word import has_native_bfloat16
 from backend.pairs.decisions import (
     Decision,
     chosen_parts,
@@ -37,6 +36,7 @@ from backend.pairs.decisions import (
     written_parts,
 )
 from backend.pairs.factors import write_norms
+from backend.pairs.fixed_point import has_fast_bytes
 from backend.pairs.segmentation import (
     ChosenPairs,
     choose_pairs,
@@ -45,7 +45,13 @@ from backend.pairs.segmentation import (
     neuron_logits,
     pair_logits,
 )
-from backend.pairs.similarity import centre, orientation_scale, pair_similarity
+from backend.pairs.similarity import (
+    FoldedTexts,
+    centre,
+    fold_texts,
+    folded_products,
+    orientation_scale,
+)
 
 NULL_WORDS = 64
 """Random vocabulary words that a prompt must beat, as many as in the evaluation; each costs as much
@@ -55,10 +61,10 @@ FEWEST_CLASSES = 3
 """Texts whose mean says what classes share; that of one is itself, that of two splits them."""
 
 SUMS_AT_ONCE = 1 << 23
-"""Numbers of cells x heads x texts held at a time: 32 MB."""
+"""Numbers of cells x heads x texts held at a time: a few arrays of 32 MB."""
 
 NULLS_KEPT = 4
-"""Choices of the random words' pairs that are kept: 38 MB each for RN50x16, in bfloat16."""
+"""Choices of the random words' pairs that are kept: 10 MB each for RN50x16."""
 
 
 @dataclass(frozen=True)
@@ -111,8 +117,8 @@ class Segmenter:
         self._mean = words.mean(dim=0)
         sample = torch.randperm(len(words), generator=torch.Generator().manual_seed(null_seed))
         self._null = words[sample[:null_words].to(words.device)]
-        self._fast_null = precision != torch.float32 and has_native_bfloat16(self._null)
-        self._null_choices: OrderedDict[Hashable, ChosenPairs] = OrderedDict()
+        self._in_bytes = precision != torch.float32 and has_fast_bytes(self._null)
+        self._nulls: OrderedDict[Hashable, _Asked] = OrderedDict()
         norms = write_norms(model.factors)
         sign = sign.to(model.device, norms.dtype)
         self._scales: dict[Orientation, Tensor] = {
@@ -240,8 +246,8 @@ class Segmenter:
             raise ValueError(f"there is no prompt {place}; it is 0 to {len(read.embeddings) - 1}")
         windows, cells = _covering(encoded.layout, row=row, column=column)
         text = self._texts(read, behind, settings).classes[place : place + 1]
-        choice = self._choice(text, settings, gain)
-        if choice is None:
+        asked = self._asked(text, settings, gain)
+        if asked.pairs is None:
             tokens = window_tokens(self.model, encoded)[windows]
             if settings.method == "maskclip":
                 at_cell = tokens[torch.arange(len(cells)), cells]
@@ -255,8 +261,8 @@ class Segmenter:
         if settings.method != "neurons":
             reading = head_reading(self.model, encoded, settings.mode, self._sinks)
             own = reading.of(windows, cells)
-            heatmaps = head_heatmaps(own, text, self.model.factors)[:, 0, :, 0]
-        return chosen_parts(choice, activations=activations, heatmaps=heatmaps)
+            heatmaps = head_heatmaps(own, asked.pairs.texts)[:, 0, :, 0]
+        return chosen_parts(asked.pairs.chosen, activations=activations, heatmaps=heatmaps)
 
     def _checked(
         self,
@@ -303,14 +309,12 @@ class Segmenter:
     ) -> Float[Tensor, "text row column"]:
         """Logits of centred texts; those of texts that were asked before are remembered."""
         if gain is not None:
-            return self._grid_logits(encoded, texts, self._choice(texts, settings, gain), settings)
+            return self._grid_logits(encoded, self._asked(texts, settings, gain), settings)
         keys = [(settings.reading, fingerprint_text(text)) for text in texts]
         known = [encoded.known_map(key) for key in keys]
         new = [place for place, found in enumerate(known) if found is None]
         if new:
-            asked = texts[new]
-            choice = self._choice(asked, settings, None)
-            made = self._grid_logits(encoded, asked, choice, settings)
+            made = self._grid_logits(encoded, self._asked(texts[new], settings, None), settings)
             for place, logits in zip(new, made, strict=True):
                 known[place] = logits.clone()
                 encoded.remember_map(keys[place], logits.clone())
@@ -328,80 +332,93 @@ class Segmenter:
         known = encoded.known_map(key) if gain is None else None
         if known is not None:
             return known
-        words = centre(self._null, mean)
-        choice = self._null_choice(words, mean, settings)
-        if choice is not None and gain is not None:
-            choice = choice.scaled(gain.to(words.device))
-        maps = self._grid_logits(encoded, words, choice, settings)
+        words = self._null_words(mean, settings)
+        maps = self._grid_logits(encoded, words if gain is None else words.scaled(gain), settings)
         if gain is None:
             encoded.remember_map(key, maps)
         return maps
 
-    def _null_choice(
-        self,
-        words: Float[Tensor, "word d_out"],
-        mean: Float[Tensor, " d_out"],
-        settings: SegmentationSettings,
-    ) -> ChosenPairs | None:
-        key = (settings.orientation, settings.share, fingerprint_text(mean))
-        if settings.method in CHOOSING and key not in self._null_choices:
-            choice = self._choice(words, settings, None)
-            assert choice is not None
-            self._null_choices[key] = choice.in_bfloat16() if self._fast_null else choice
-            while len(self._null_choices) > NULLS_KEPT:
-                self._null_choices.popitem(last=False)
-        return self._null_choices.get(key) if settings.method in CHOOSING else None
+    def _null_words(self, mean: Float[Tensor, " d_out"], settings: SegmentationSettings) -> _Asked:
+        """The random words with their pairs, which are the same for every picture."""
+        chooses = settings.method in CHOOSING
+        key = (chooses, settings.orientation, settings.share, fingerprint_text(mean))
+        if key not in self._nulls:
+            self._nulls[key] = self._asked(centre(self._null, mean), settings, None)
+            while len(self._nulls) > NULLS_KEPT:
+                self._nulls.popitem(last=False)
+        return self._nulls[key]
 
-    def _choice(
+    def _asked(
         self,
         texts: Float[Tensor, "text d_out"],
         settings: SegmentationSettings,
         gain: Float[Tensor, "head neuron"] | None,
-    ) -> ChosenPairs | None:
-        """The pairs that speak for each text; None for a method that chooses none."""
+    ) -> _Asked:
+        """Centred texts with the pairs that speak for each, where the method chooses any."""
         if settings.method not in CHOOSING:
-            return None
-        scale = self._scales[settings.orientation]
-        similarity = pair_similarity(texts, self.model.factors, scale)
-        chosen = choose_pairs(similarity, share=settings.share)
-        return chosen if gain is None else chosen.scaled(gain.to(similarity.device))
+            return _Asked(texts, None)
+        folded = fold_texts(texts, self.model.factors)
+        similarity = folded_products(folded, self.model.factors)
+        similarity *= self._scales[settings.orientation][:, None]
+        asked = _Asked(texts, _Spoken(folded, choose_pairs(similarity, share=settings.share)))
+        return asked if gain is None else asked.scaled(gain)
 
     def _grid_logits(
-        self,
-        encoded: EncodedImage,
-        texts: Float[Tensor, "text d_out"],
-        choice: ChosenPairs | None,
-        settings: SegmentationSettings,
+        self, encoded: EncodedImage, asked: _Asked, settings: SegmentationSettings
     ) -> Float[Tensor, "text row column"]:
         """Logits on the cell grid, overlapping windows averaged; a few texts at a time."""
         windows = len(encoded.layout.corners)
         cells = windows * encoded.layout.window[0] * encoded.layout.window[1]
         step = max(1, SUMS_AT_ONCE // (cells * self.model.factors.n_heads))
-        parts = []
-        for start in range(0, len(texts), step):
-            part = slice(start, start + step)
-            own = None if choice is None else choice.of(part)
-            parts.append(
-                _on_grid(self._window_logits(encoded, texts[part], own, settings), encoded)
-            )
-        return torch.cat(parts)
+        parts = [asked.of(slice(start, start + step)) for start in range(0, len(asked.texts), step)]
+        return torch.cat(
+            [_on_grid(self._window_logits(encoded, part, settings), encoded) for part in parts]
+        )
 
     def _window_logits(
-        self,
-        encoded: EncodedImage,
-        texts: Float[Tensor, "text d_out"],
-        choice: ChosenPairs | None,
-        settings: SegmentationSettings,
+        self, encoded: EncodedImage, asked: _Asked, settings: SegmentationSettings
     ) -> Float[Tensor, "window cell text"]:
-        if choice is None:
-            return embedded_cells(self.model, encoded, settings.method) @ texts.T
+        if asked.pairs is None:
+            return embedded_cells(self.model, encoded, settings.method) @ asked.texts.T
+        texts, chosen = asked.pairs.texts, asked.pairs.chosen
         if settings.method == "neurons":
-            return neuron_logits(encoded.cells(), choice)
+            return neuron_logits(encoded.cells(), chosen)
         reading = head_reading(self.model, encoded, settings.mode, self._sinks)
-        heatmaps = head_heatmaps(reading, texts, self.model.factors)
+        heatmaps = head_heatmaps(reading, texts)
         if settings.method == "heads":
-            return head_logits(heatmaps, choice)
-        return pair_logits(encoded.cells(), heatmaps, choice)
+            return head_logits(heatmaps, chosen)
+        rounded = encoded.rounded_cells() if self._in_bytes else None
+        return pair_logits(encoded.cells(), heatmaps, chosen, rounded=rounded)
+
+
+@dataclass(frozen=True)
+class _Spoken:
+    """Texts as heads can say them, and the pairs that speak for each."""
+
+    texts: FoldedTexts
+    chosen: ChosenPairs
+
+    def of(self, texts: slice) -> _Spoken:
+        return _Spoken(self.texts.of(texts), self.chosen.of(texts))
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Centred texts, and what methods that choose pairs read of them; None for the others."""
+
+    texts: Float[Tensor, "text d_out"]
+    pairs: _Spoken | None
+
+    def of(self, texts: slice) -> _Asked:
+        """Some of the texts."""
+        return _Asked(self.texts[texts], self.pairs and self.pairs.of(texts))
+
+    def scaled(self, gain: Float[Tensor, "head neuron"]) -> _Asked:
+        """The same with a factor on what every pair says."""
+        if self.pairs is None:
+            return self
+        chosen = self.pairs.chosen.scaled(gain.to(self.texts.device))
+        return _Asked(self.texts, _Spoken(self.pairs.texts, chosen))
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def chosen_parts(
         activations, heatmaps: at the cell in each window that covers it; None for a method that
             does not use them.
     """
-    weights = chosen.weights[0].double() / chosen.count
+    weights = chosen.weights(torch.float64)[:, 0] / chosen.count
     if heatmaps is None:
         spoken = torch.ones_like(weights) if activations is None else activations.double().mean(0)
     elif activations is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -17,12 +19,39 @@ def centre(
     return F.normalize(texts - mean, dim=-1)
 
 
+@dataclass(frozen=True)
+class FoldedTexts:
+    """Texts through the output matrix: all that heads, whatever they hold, can say of them.
+
+    Attributes:
+        by_head: W_O^T t of every head, in its own coordinates.
+        on_bias: the product with the output bias.
+    """
+
+    by_head: Float[Tensor, "head text d_head"]
+    on_bias: Float[Tensor, " text"]
+
+    def of(self, texts: slice) -> FoldedTexts:
+        """Some of the texts."""
+        return FoldedTexts(self.by_head[:, texts], self.on_bias[texts])
+
+
+def fold_texts(texts: Float[Tensor, "text d_out"], factors: Factors) -> FoldedTexts:
+    """Texts as d_head numbers per head; reads the whole output matrix."""
+    by_head = torch.einsum("to,hod->htd", texts, factors.output)
+    return FoldedTexts(by_head, texts @ factors.output_bias)
+
+
+def folded_products(folded: FoldedTexts, factors: Factors) -> Float[Tensor, "head text neuron"]:
+    """<D, t> for every pair."""
+    return folded.by_head @ factors.value
+
+
 def write_products(
     texts: Float[Tensor, "text d_out"], factors: Factors
 ) -> Float[Tensor, "text head neuron"]:
     """<D, t> for every pair: t is first folded into d_head numbers per head."""
-    folded = torch.einsum("to,hod->htd", texts, factors.output)
-    return (folded @ factors.value).transpose(0, 1)
+    return folded_products(fold_texts(texts, factors), factors).transpose(0, 1)
 
 
 def pair_similarity(

@@ -22,6 +22,7 @@ from backend.clip.segmentation import Segmenter
 from backend.clip.text import ReadTexts
 from backend.pairs.coefficients import pool_tokens
 from backend.pairs.segmentation import clean_reading, head_heatmaps, head_values
+from backend.pairs.similarity import fold_texts
 from precompute.bench.clock import in_turns
 from precompute.bench.models import random_model, random_pool
 from precompute.bench.report import Part, report
@@ -154,7 +155,7 @@ def heatmap_row(name: str, device: torch.device, *, rounds: int) -> Row:
     def ours() -> object:
         tokens = pool_tokens(pool.feature_map, pool.positions)[:, 1:]
         reading = clean_reading(head_values(tokens, pool.factors), pool.factors)
-        return head_heatmaps(reading, texts, pool.factors)
+        return head_heatmaps(reading, fold_texts(texts, pool.factors))
 
     @torch.inference_mode()
     def theirs() -> object:

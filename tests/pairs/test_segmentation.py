@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from backend.pairs.coefficients import QueryKey
 from backend.pairs.factors import Factors
+from backend.pairs.fixed_point import FixedPoint
 from backend.pairs.segmentation import (
     HeadReading,
     cell_embeddings,
@@ -21,6 +22,7 @@ from backend.pairs.segmentation import (
     pair_logits,
     self_self_values,
 )
+from backend.pairs.similarity import fold_texts
 
 WINDOWS, ROWS, COLUMNS, TEXTS = 2, 3, 4, 3
 CELLS = ROWS * COLUMNS
@@ -40,7 +42,10 @@ class Scene:
         self.tokens = self.activations + 0.1 * random(CELLS, factors.n_neurons)
         self.attention = random(WINDOWS, factors.n_heads, CELLS + 1).softmax(dim=-1)
         self.texts = F.normalize(random(TEXTS, factors.d_out), dim=1)
-        self.chosen = choose_pairs(random(TEXTS, factors.n_heads, factors.n_neurons), share=0.3)
+        self.chosen = choose_pairs(random(factors.n_heads, TEXTS, factors.n_neurons), share=0.3)
+
+    def heatmaps(self, mode: str, factors: Factors) -> torch.Tensor:
+        return head_heatmaps(read(mode, self, factors), fold_texts(self.texts, factors))
 
 
 @pytest.fixture
@@ -90,7 +95,7 @@ def test_heatmaps_and_logits_are_those_of_a_materialised_r(
 ) -> None:
     r = written(scene, factors) if mode == "clean" else official_r(scene, factors)
     expected = torch.einsum("biho,to->biht", F.normalize(r, dim=-1), scene.texts)
-    heat = head_heatmaps(read(mode, scene, factors), scene.texts, factors)
+    heat = scene.heatmaps(mode, factors)
     torch.testing.assert_close(heat, expected, rtol=1e-9, atol=1e-10)
 
     found = {
@@ -100,7 +105,7 @@ def test_heatmaps_and_logits_are_those_of_a_materialised_r(
     }
     for text in range(TEXTS):
         total = {name: torch.zeros(WINDOWS, CELLS, dtype=torch.float64) for name in found}
-        for head, neuron in scene.chosen.weights[text].nonzero().tolist():
+        for head, neuron in scene.chosen.among[:, text].nonzero().tolist():
             neuron_map = scene.activations[:, :, neuron]
             head_map = expected[:, :, head, text]
             total["pairs"] += neuron_map * head_map
@@ -141,7 +146,7 @@ def test_cells_are_embedded_by_all_heads_together(
 
 
 def test_a_gain_removes_exactly_what_its_pairs_said(scene: Scene, factors: Factors) -> None:
-    heat = head_heatmaps(read("clean", scene, factors), scene.texts, factors)
+    heat = scene.heatmaps("clean", factors)
     gain = torch.ones(factors.n_heads, factors.n_neurons, dtype=torch.float64)
     gain[1] = 0
     gain[:, 5] *= 0.5
@@ -154,31 +159,52 @@ def test_a_gain_removes_exactly_what_its_pairs_said(scene: Scene, factors: Facto
         torch.testing.assert_close(logits(ablated) + logits(removed), logits(scene.chosen))
 
 
-def test_half_precision_is_good_enough_for_thresholds(scene: Scene, factors: Factors) -> None:
-    heat = head_heatmaps(read("clean", scene, factors), scene.texts, factors)
+def test_a_gain_of_noughts_and_ones_chooses_fewer_pairs(scene: Scene, factors: Factors) -> None:
+    gain = torch.ones(factors.n_heads, factors.n_neurons, dtype=torch.float64)
+    gain[1] = 0
+    without = scene.chosen.scaled(gain)
+    assert without.gain is None
+    assert not without.among[1].any()
+    assert torch.equal(without.among[0], scene.chosen.among[0])
+    halved = without.scaled(gain / 2)
+    assert torch.equal(halved.weights(torch.float64), without.weights(torch.float64) / 2)
+
+
+def test_whole_numbers_give_the_same_logits(scene: Scene, factors: Factors) -> None:
+    heat = scene.heatmaps("clean", factors)
+    rounded = FixedPoint.of(scene.activations.flatten(0, 1))
     exact = pair_logits(scene.activations, heat, scene.chosen)
-    found = pair_logits(scene.activations, heat, scene.chosen.in_bfloat16())
-    assert float((found - exact).abs().max()) < 0.01 * float(exact.std())
+    found = pair_logits(scene.activations, heat, scene.chosen, rounded=rounded)
+    assert 0 < float((found - exact).abs().max()) < 1e-4 * float(exact.std())
     gain = torch.rand(factors.n_heads, factors.n_neurons, dtype=torch.float64)
-    found = pair_logits(scene.activations, heat, scene.chosen.in_bfloat16().scaled(gain))
-    exact = pair_logits(scene.activations, heat, scene.chosen.scaled(gain))
-    assert float((found - exact).abs().max()) < 0.02 * float(exact.std())
-    for logits in (head_logits(heat, scene.chosen), neuron_logits(scene.activations, scene.chosen)):
-        assert logits.dtype == torch.float64
+    ablated = scene.chosen.scaled(gain)
+    torch.testing.assert_close(
+        pair_logits(scene.activations, heat, ablated, rounded=rounded),
+        pair_logits(scene.activations, heat, ablated),
+    )
 
 
 def test_the_chosen_pairs_are_the_most_similar() -> None:
-    similarity = torch.randn(2, 3, 40)
+    similarity = torch.randn(3, 2, 40)
     chosen = choose_pairs(similarity, share=0.1)
     assert chosen.count == 12
-    assert chosen.weights.sum(dim=(1, 2)).tolist() == [12, 12]
+    assert chosen.among.sum(dim=(0, 2)).tolist() == [12, 12]
     for text in range(2):
-        own = chosen.weights[text] == 1
-        assert similarity[text][own].min() > similarity[text][~own].max()
-    assert torch.equal(chosen.of(slice(1, 2)).weights, chosen.weights[1:])
+        own = chosen.among[:, text]
+        assert similarity[:, text][own].min() > similarity[:, text][~own].max()
+    assert torch.equal(chosen.of(slice(1, 2)).among, chosen.among[:, 1:])
+
+
+def test_of_equal_pairs_the_first_are_chosen() -> None:
+    similarity = torch.zeros(3, 2, 4)
+    similarity[2, 0, 3] = 1
+    chosen = choose_pairs(similarity, share=0.5)
+    first, second = chosen.among[:, 0].int().tolist(), chosen.among[:, 1].int().tolist()
+    assert first == [[1, 1, 1, 1], [1, 0, 0, 0], [0, 0, 0, 1]]
+    assert second == [[1, 1, 1, 1], [1, 1, 0, 0], [0, 0, 0, 0]]
 
 
 @pytest.mark.parametrize("share", [0.0, 1.5])
 def test_share_out_of_range(share: float) -> None:
     with pytest.raises(ValueError, match="share"):
-        choose_pairs(torch.randn(1, 2, 3), share=share)
+        choose_pairs(torch.randn(2, 1, 3), share=share)
