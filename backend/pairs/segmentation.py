@@ -16,8 +16,8 @@ come from d_head numbers per head, the length through the small Gram matrix of W
 
 For 294 cells of an RN50 (2,048 neurons, 32 heads) and 74 texts, ten prompts and the random words,
 these are 1.4 G multiply-adds for the sums over masks, 1.2 G for W_V x and 0.04 G for its products
-with the texts.  Folding the texts through W_V instead would take 1.4 G for these products, and W_V x
-still for the lengths.
+with the texts.  Folding the texts through W_V instead would take 1.4 G for these products, and
+W_V x still for the lengths.
 """
 
 from __future__ import annotations
