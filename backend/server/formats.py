@@ -46,6 +46,15 @@ def signed(value: float | None) -> str:
     return f"+{text}" if value is not None and value > 0 and math.isfinite(value) else text
 
 
+def limit(size: int) -> str:
+    """A bound in bytes as whoever sets it writes it, in units of 2**20.
+
+    >>> limit(20 << 20)
+    '20\u202fMB'
+    """
+    return f"{size / 2**20:.3g}\N{NARROW NO-BREAK SPACE}MB"
+
+
 def percent(share: float) -> str:
     """A share in [0, 1] as percent with a unit; never rounded to 0 or 100 unless it is.
 

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from pydantic import ValidationError
 
-from backend.server import schemas
+from backend.server import formats, schemas
 from backend.server.cards import pair_summary
 from backend.server.errors import ApiError, not_found
 from backend.server.pages.base import Page, listed
@@ -99,7 +99,7 @@ def lab_page(services: Services, name: str, query: Query) -> LabPage:
         state=state,
         samples=samples_of(detail),
         example_words=detail.example_words,
-        upload_limit=f"{services.settings.max_upload_bytes / 2**20:.3g} MB",
+        upload_limit=formats.limit(services.settings.max_upload_bytes),
         max_prompts=schemas.MAX_PROMPTS,
         max_prompt_characters=schemas.MAX_PROMPT_CHARACTERS,
     )

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from anyio import from_thread
 
-from backend.server import schemas
+from backend.server import formats, schemas
 from backend.server.engine import EngineError
 from backend.server.pages.base import Page
 from backend.server.pages.lab import samples_of
@@ -75,5 +75,5 @@ def picture_search_page(services: Services, name: str, asked: PictureQuery) -> P
         problem=problem,
         more_url=services.urls.picture_search(name, query | {"limit": more}) if more else None,
         samples=samples_of(services.catalog.model(name)),
-        upload_limit=f"{services.settings.max_upload_bytes / 2**20:.3g} MB",
+        upload_limit=formats.limit(services.settings.max_upload_bytes),
     )

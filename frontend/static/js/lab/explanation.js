@@ -9,7 +9,7 @@ import { pairRows } from "./pair_rows.js";
 import { Work } from "./work.js";
 
 /** Pairs that a list shows; the others are summed in one row. */
-export const PAIRS_SHOWN = 10;
+const PAIRS_SHOWN = 10;
 
 /** @typedef {import("./wire.js").Attribution} Attribution */
 /** @typedef {import("./waterfall.js").Sum} Sum */

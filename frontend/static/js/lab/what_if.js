@@ -287,7 +287,7 @@ function swatch(colour) {
  * @param {string} text
  * @returns {string | null}
  */
-export function partOf(text) {
+function partOf(text) {
   const pair = /^\s*\(?\s*(\d{1,9})\s*[.,]\s*(\d{1,9})\s*\)?\s*$/.exec(text);
   if (pair) return `${Number(pair[1])}.${Number(pair[2])}`;
   const unit = /^\s*(neuron|head)s?\s*[: ]?\s*(\d{1,9})\s*$/i.exec(text);
