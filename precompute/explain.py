@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from torch import Tensor
 
+from backend.pairs.ablation import Part
 from backend.pairs.sparse_coding import centred_dictionary
 from backend.store import Store, open_store
 from precompute.errors import InputError
@@ -50,7 +51,7 @@ class Explained:
 def explain(
     store: Annotated[Path, typer.Argument(help="Folder of a store.")],
     pair: Annotated[
-        str | None, typer.Option("--pair", help="Neuron and head, for example 624,21.")
+        str | None, typer.Option("--pair", help="NEURON.HEAD, for example 624.21.")
     ] = None,
     neuron: Annotated[
         int | None, typer.Option("--neuron", help="A neuron's first principal direction.")
@@ -127,7 +128,7 @@ def _wanted(
         InputError: not exactly one thing was asked for, or it does not exist.
     """
     if sum(given is not None for given in (pair, neuron, head, file)) != 1:
-        raise InputError("give one of --pair NEURON,HEAD, --neuron, --head and --directions FILE")
+        raise InputError("give one of --pair NEURON.HEAD, --neuron, --head and --directions FILE")
     if file is not None:
         return read_directions(file, width=int(store.vocabulary_embeddings.shape[1]))
     if pair is not None:
@@ -140,11 +141,14 @@ def _wanted(
 
 
 def _pair_direction(store: Store, pair: str) -> Float[Tensor, " d_out"]:
-    neuron, comma, head = pair.partition(",")
-    if not comma or not neuron.strip().isdecimal() or not head.strip().isdecimal():
-        raise InputError(f"--pair is a neuron and a head, as in 624,21, not {pair!r}")
-    n = _within(int(neuron), store.n_neurons, "neuron")
-    h = _within(int(head), store.n_heads, "head")
+    try:
+        part = Part.parse(pair)
+    except ValueError:
+        part = Part(None, None)
+    if part.neuron is None or part.head is None:
+        raise InputError(f"--pair is NEURON.HEAD, as in 624.21, not {pair!r}")
+    n = _within(part.neuron, store.n_neurons, "neuron")
+    h = _within(part.head, store.n_heads, "head")
     vector = store.factors["output"][h] @ store.factors["value"][h, :, n]
     return F.normalize(torch.from_numpy(vector * store.statistics["sign"][h, n]), dim=0)
 

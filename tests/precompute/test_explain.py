@@ -23,7 +23,7 @@ def run(*arguments: object) -> str:
 
 def test_a_pairs_words_are_the_stored_ones(demo_store: Path) -> None:
     store = open_store(demo_store)
-    (found,) = json.loads(run(demo_store, "--pair", "30,2", "--json"))
+    (found,) = json.loads(run(demo_store, "--pair", "30.2", "--json"))
     ids = store.explanations["word_ids"][2, 30]
     assert [word["word"] for word in found["words"]] == [store.vocabulary[i] for i in ids]
     np.testing.assert_allclose(
@@ -63,9 +63,10 @@ def test_neurons_heads_and_directions_of_ones_own(demo_store: Path, tmp_path: Pa
     ("arguments", "sentence"),
     [
         ([], "give one of"),
-        (["--pair", "1,2", "--head", "1"], "give one of"),
-        (["--pair", "butterfly"], "as in 624,21"),
-        (["--pair", "1,99"], "heads are 0 to 15"),
+        (["--pair", "1.2", "--head", "1"], "give one of"),
+        (["--pair", "butterfly"], "as in 624.21"),
+        (["--pair", "neuron:3"], "as in 624.21"),
+        (["--pair", "1.99"], "heads are 0 to 15"),
         (["--neuron", "-1"], "neurons are 0 to 1023"),
         (["--head", "16"], "heads are 0 to 15"),
         (["--head", "1", "--atoms", "100000"], "--atoms must be between 1 and"),
