@@ -47,11 +47,10 @@ class Parameters:
     histogram_bins: int = HISTOGRAM_BINS
     images_at_once: int = IMAGES_AT_ONCE
     segment_images: int = SEGMENT_IMAGES
-    signals_at_once: int = SIGNALS_AT_ONCE
     threads: int = field(default_factory=torch.get_num_threads)
 
     def recorded(self) -> dict[str, Any]:
-        fixed = {"calibration_images": CALIBRATION_IMAGES}
+        fixed = {"calibration_images": CALIBRATION_IMAGES, "signals_at_once": SIGNALS_AT_ONCE}
         return {**asdict(self), **fixed, "cosine_steps": cosine_steps(self.atoms)}
 
 

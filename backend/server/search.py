@@ -57,7 +57,7 @@ def search_pairs(
     )
     by_words = None
     if asked.by != "meaning":
-        by_words = _by_words(opened, urls, asked, _parts(opened, text, exact), chosen)
+        by_words = _by_words(opened, urls, asked, _parts(opened, text, exact=exact), chosen)
     results, reading, unavailable = [], None, None
     if asked.by != "words":
         try:
@@ -191,7 +191,7 @@ def _by_words(
     )
 
 
-def _parts(opened: OpenStore, text: str, exact: bool) -> list[list[int]]:
+def _parts(opened: OpenStore, text: str, *, exact: bool) -> list[list[int]]:
     """Vocabulary entries for each thing that an explanation must name; none where one has none.
 
     The whole text where an entry holds it, else each of its words.

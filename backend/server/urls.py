@@ -189,21 +189,6 @@ class Urls:
     def api_images(self, model: str) -> str:
         return self._api("models", model, "images")
 
-    def api_image(self, model: str, image: str) -> str:
-        return self._api("models", model, "images", image)
-
-    def api_attributions(self, model: str) -> str:
-        return self._api("models", model, "attributions")
-
-    def api_attribution(self, model: str, attribution: str) -> str:
-        return self._api("models", model, "attributions", attribution)
-
-    def api_ablations(self, model: str) -> str:
-        return self._api("models", model, "ablations")
-
-    def api_ablation(self, model: str, ablation: str) -> str:
-        return self._api("models", model, "ablations", ablation)
-
     def api_shares(self) -> str:
         return self._api("shares")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from functools import cached_property
@@ -128,14 +127,6 @@ class Store:
         """Vocabulary word in lower case -> its number."""
         return {word.casefold(): number for number, word in enumerate(self.vocabulary)}
 
-    def damaged_files(self) -> list[str]:
-        """Files whose bytes are not what the manifest says; reads everything."""
-        return [
-            file
-            for file, record in self.manifest.files.items()
-            if _sha256(self.path / file) != record.sha256
-        ]
-
 
 def open_store(path: Path) -> Store:
     """Opens a finished store; names, sizes, types and shapes are checked, hashes are not.
@@ -201,8 +192,3 @@ def map_file(path: Path, file: str, record: FileRecord) -> Arrays:
     if found != record.arrays or not set(ARRAYS[file]) <= set(found):
         raise StoreError(f"{path / file} does not hold what the manifest says")
     return MappingProxyType(arrays)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -23,6 +23,7 @@ from precompute.bench.rows import Row, time_row
 from precompute.bench.storage import SMALL_IMAGES, SMALL_WORDS, Scaling, Sizes, sizes_of
 from precompute.bench.synthetic import write_synthetic_store
 from precompute.errors import InputError
+from precompute.store.integrity import check_integrity
 
 CPU = torch.device("cpu")
 
@@ -218,7 +219,7 @@ def test_a_synthetic_store_is_whole_and_the_same_each_time(tmp_path: Path) -> No
     again = write_synthetic_store(tmp_path / "again" / "same", SMALL, sizes)
     store = open_store(first)
     assert store.data_version == open_store(again).data_version
-    assert store.damaged_files() == []
+    assert check_integrity(store.path).ok
     for arrays in (store.explanations, store.neurons, store.heads):
         ids = arrays["word_ids"]
         assert ids.min() >= 0

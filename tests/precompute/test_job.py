@@ -19,6 +19,7 @@ from backend.store.format import BOTTOM_SHOWN, INDEX_ATOMS, MANIFEST, TOP_SHOWN
 from precompute.application import app
 from precompute.demo_world.scenes import scenes
 from precompute.stages.pairs import inverse_index
+from precompute.store.integrity import check_integrity
 
 WORDS = [
     "cat", "dog", "pizza", "butterfly", "car", "tree", "red", "blue", "green", "striped",
@@ -80,7 +81,7 @@ def test_manifest_tells_what_was_done(store: Store) -> None:
     assert manifest.templates == ["{}"]
     assert manifest.parameters["cosine_steps"] == [1, 2, 4, 8]
     assert store.vocabulary == WORDS
-    assert store.damaged_files() == []
+    assert check_integrity(store.path).ok
 
 
 def test_statistics_equal_all_at_once(store: Store, coefficients: np.ndarray) -> None:
