@@ -31,7 +31,6 @@ from backend.server.method_results import (
     method_files,
     method_result,
     stored_method,
-    timings,
 )
 from backend.server.open_store import OpenStore
 from backend.server.results import MaskedResults
@@ -63,7 +62,6 @@ class AblationRecord(ResultRecord):
     before: StoredMethod
     after: StoredMethod
     changed_share: float
-    timings: schemas.Timings
 
 
 ABLATION = Kind("ablation", AblationRecord)
@@ -160,7 +158,7 @@ class Ablations(MaskedResults[AblationRecord, schemas.Ablation, State]):
         }
         rows, columns = found.maps["before"].logits.shape[1:]
         record = AblationRecord(
-            **self._new_fields(opened, kept),
+            **self._new_fields(opened, kept, answer),
             segmentation=question.segmentation,
             off=asked.off,
             keep=asked.keep,
@@ -177,7 +175,6 @@ class Ablations(MaskedResults[AblationRecord, schemas.Ablation, State]):
             before=methods["before"],
             after=methods["after"],
             changed_share=float(np.mean(found.maps["before"].mask != found.maps["after"].mask)),
-            timings=timings(answer),
         )
         files: dict[str, bytes] = {}
         for state, maps in found.maps.items():
@@ -200,14 +197,11 @@ class Ablations(MaskedResults[AblationRecord, schemas.Ablation, State]):
             for state, stored in (("before", record.before), ("after", record.after))
         }
         return schemas.Ablation(
-            **record.model_dump(exclude={"before", "after", "image"}),
+            **self._told_fields(record, image),
+            **record.model_dump(exclude={*ResultRecord.model_fields, "before", "after"}),
             before=results["before"],
             after=results["after"],
-            image=image.id,
-            image_url=urls.uploaded_image(model, image.id),
-            url=urls.lab(model, ablation=ident),
             method=record.before.method,
-            expires=self._kept.expires(image),
         )
 
 

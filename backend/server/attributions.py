@@ -26,7 +26,6 @@ from backend.server.explained import (
 from backend.server.images import OpenImage, Picture
 from backend.server.kept import ImageRecord, Kind, ResultRecord
 from backend.server.lab import Answer
-from backend.server.method_results import timings
 from backend.server.open_store import OpenStore
 from backend.server.results import Results
 from backend.server.text import check_text
@@ -39,7 +38,6 @@ class AttributionRecord(ResultRecord):
 
     segmentation: str | None
     explanation: Explanation
-    timings: schemas.Timings
 
 
 ATTRIBUTION = Kind("attribution", AttributionRecord)
@@ -109,10 +107,9 @@ class Attributions(Results[AttributionRecord, schemas.Attribution]):
         kept = self._images.keep(opened, image, answer.seen)
         told = answer.result
         record = AttributionRecord(
-            **self._new_fields(opened, kept),
+            **self._new_fields(opened, kept, answer),
             segmentation=segmentation,
             explanation=told,
-            timings=timings(answer),
         )
         maps: dict[str, StoredTokens | StoredMap] = {HEATMAP: told.tokens}
         maps |= {_map_name(place): found for place, found in enumerate(told.maps)}
@@ -136,12 +133,8 @@ class Attributions(Results[AttributionRecord, schemas.Attribution]):
             figures = told.cell.model_dump(exclude={"pairs"})
             cell = schemas.CellDecision(**figures, pairs=self._pairs(model, told.cell.pairs))
         return schemas.Attribution(
-            id=ident,
-            model=model,
-            image=image.id,
+            **self._told_fields(record, image),
             segmentation=record.segmentation,
-            image_url=urls.uploaded_image(model, image.id),
-            url=urls.lab(model, attribution=ident),
             **plain,
             pairs=self._pairs(model, told.pairs),
             neurons=[
@@ -162,10 +155,6 @@ class Attributions(Results[AttributionRecord, schemas.Attribution]):
                 )
                 for place, each in enumerate(told.maps)
             ],
-            timings=record.timings,
-            data_version=record.data_version,
-            created=record.created,
-            expires=self._kept.expires(image),
         )
 
     def _pairs(self, model: str, parts: Sequence[StoredPart]) -> list[schemas.PairPart]:

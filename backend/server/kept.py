@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict
 
 from backend.server.errors import ApiError, not_found
 from backend.server.files import clear_leftovers, folder_bytes, remove_folder, write_folder
+from backend.server.schemas import Timings
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ class ResultRecord(Record):
     """Something made of the picture ``image``."""
 
     image: str
+    timings: Timings
 
 
 Kept = TypeVar("Kept", bound=ResultRecord)

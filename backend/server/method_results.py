@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict
 from backend.server import heatmaps, schemas
 from backend.server.errors import not_found
 from backend.server.familiarity import Verdict
-from backend.server.lab import Answer
 from backend.server.open_store import OpenStore
 
 if TYPE_CHECKING:
@@ -155,15 +154,6 @@ def described(
         ),
         view=asked.view,
         shorter_side=asked.shorter_side,
-    )
-
-
-def timings(answer: Answer[Any]) -> schemas.Timings:
-    """Where an answer's time went."""
-    return schemas.Timings(
-        waited_seconds=answer.waited,
-        device_seconds=answer.taken,
-        encoded_before=answer.encoded_before,
     )
 
 

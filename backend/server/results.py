@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from backend.server import schemas
 from backend.server.images import Images, Picture
 from backend.server.kept import ImageRecord, Kept, KeptUploads, Kind, new_id
-from backend.server.lab import Lab
+from backend.server.lab import Answer, Lab
 from backend.server.method_results import (
     LOGITS,
     MASK,
@@ -22,7 +22,7 @@ from backend.server.open_store import OpenStore
 from backend.server.queries import Catalog
 from backend.server.urls import Urls
 
-Told = TypeVar("Told", bound=schemas.Wire)
+Told = TypeVar("Told", bound=schemas.Result)
 Part = TypeVar("Part", bound=str | None)
 
 
@@ -56,14 +56,35 @@ class Results(ABC, Generic[Kept, Told]):
         """A file of a result whose record has been looked up."""
         return self._kept.result_file(self.kind, result, name)
 
-    def _new_fields(self, opened: OpenStore, image: ImageRecord) -> dict[str, Any]:
-        """What the record of any new result says."""
+    def _told_fields(self, record: Kept, image: ImageRecord) -> dict[str, Any]:
+        """The fields of :class:`~backend.server.schemas.Result`."""
+        return {
+            "id": record.id,
+            "model": record.model,
+            "image": image.id,
+            "image_url": self._urls.uploaded_image(record.model, image.id),
+            "url": self._urls.lab(record.model, **{self.kind.name: record.id}),
+            "timings": record.timings,
+            "data_version": record.data_version,
+            "created": record.created,
+            "expires": self._kept.expires(image),
+        }
+
+    def _new_fields(
+        self, opened: OpenStore, image: ImageRecord, answer: Answer[Any]
+    ) -> dict[str, Any]:
+        """The fields of :class:`~backend.server.kept.ResultRecord`, for a new one."""
         return {
             "id": new_id(),
             "image": image.id,
             "model": opened.store.name,
             "data_version": opened.store.data_version,
             "created": datetime.now(UTC),
+            "timings": schemas.Timings(
+                waited_seconds=answer.waited,
+                device_seconds=answer.taken,
+                encoded_before=answer.encoded_before,
+            ),
         }
 
 

@@ -21,7 +21,6 @@ from backend.server.method_results import (
     method_files,
     method_result,
     stored_method,
-    timings,
 )
 from backend.server.open_store import OpenStore
 from backend.server.results import MaskedResults
@@ -38,7 +37,6 @@ class SegmentationRecord(ResultRecord):
     rows: int
     columns: int
     results: list[StoredMethod]
-    timings: schemas.Timings
 
     @property
     def prompts(self) -> list[str]:
@@ -117,7 +115,7 @@ class Segmentations(MaskedResults[SegmentationRecord, schemas.Segmentation, str 
         rows, columns = found.maps[0].logits.shape[1:]
         told = sum(maps.logits.size for maps in found.maps) <= schemas.MAX_LOGITS
         record = SegmentationRecord(
-            **self._new_fields(opened, kept),
+            **self._new_fields(opened, kept, answer),
             settings=described(opened, asked, settings[0]),
             rows=rows,
             columns=columns,
@@ -125,7 +123,6 @@ class Segmentations(MaskedResults[SegmentationRecord, schemas.Segmentation, str 
                 stored_method(each.method, maps, found.verdicts, found.prompts, told=told)
                 for each, maps in zip(settings, found.maps, strict=True)
             ],
-            timings=timings(answer),
         )
         files: dict[str, bytes] = {}
         for method, maps in zip(record.results, found.maps, strict=True):
@@ -149,9 +146,8 @@ class Segmentations(MaskedResults[SegmentationRecord, schemas.Segmentation, str 
         ]
         first = results[0]
         return schemas.Segmentation(
-            id=ident,
-            model=model,
-            image=image.id,
+            **self._told_fields(record, image)
+            | {"image_url": urls.segmentation_image(model, ident)},
             width=image.width,
             height=image.height,
             rows=record.rows,
@@ -162,12 +158,6 @@ class Segmentations(MaskedResults[SegmentationRecord, schemas.Segmentation, str 
             **first.model_dump(),
             picture_known=image.doubt is None,
             picture_doubt=image.doubt,
-            image_url=urls.segmentation_image(model, ident),
-            url=urls.lab(model, segmentation=ident),
-            timings=record.timings,
-            data_version=record.data_version,
-            created=record.created,
-            expires=self._kept.expires(image),
         )
 
 

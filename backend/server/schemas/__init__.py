@@ -80,6 +80,8 @@ from backend.server.schemas.provenance import ExactnessReport as ExactnessReport
 from backend.server.schemas.provenance import Provenance as Provenance
 from backend.server.schemas.provenance import StoredArray as StoredArray
 from backend.server.schemas.provenance import StoredFile as StoredFile
+from backend.server.schemas.results import Result as Result
+from backend.server.schemas.results import Timings as Timings
 from backend.server.schemas.search import MAX_QUERY_CHARACTERS as MAX_QUERY_CHARACTERS
 from backend.server.schemas.search import MAX_RESULTS as MAX_RESULTS
 from backend.server.schemas.search import MAX_SUGGESTIONS as MAX_SUGGESTIONS
@@ -97,7 +99,6 @@ from backend.server.schemas.segmentations import MethodResult as MethodResult
 from backend.server.schemas.segmentations import Segmentation as Segmentation
 from backend.server.schemas.segmentations import SegmentationClass as SegmentationClass
 from backend.server.schemas.segmentations import SegmentationRequest as SegmentationRequest
-from backend.server.schemas.segmentations import Timings as Timings
 from backend.server.schemas.shares import MAX_NOTE_CHARACTERS as MAX_NOTE_CHARACTERS
 from backend.server.schemas.shares import MAX_TITLE_CHARACTERS as MAX_TITLE_CHARACTERS
 from backend.server.schemas.shares import MAX_VIEW_CHARACTERS as MAX_VIEW_CHARACTERS

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Literal
 
 from pydantic import Field
@@ -10,7 +9,8 @@ from pydantic import Field
 from backend.server.schemas.base import Wire
 from backend.server.schemas.images import ResultRequest
 from backend.server.schemas.options import Method, SegmentationSettings, Texts
-from backend.server.schemas.segmentations import MAX_PROMPTS, MethodResult, Timings
+from backend.server.schemas.results import Result
+from backend.server.schemas.segmentations import MAX_PROMPTS, MethodResult
 
 MAX_PARTS = 1000
 """Of a model, in one request: as many names as fit into the largest JSON body."""
@@ -65,16 +65,11 @@ class RankedPrompt(Wire):
     after: Standing
 
 
-class Ablation(Wire):
+class Ablation(Result):
     """Attention is held fixed: this is what the picture's embedding would be without these
     contributions, and not what another network would have computed."""
 
-    id: str
-    model: str
-    image: str = Field(description="id of the picture")
     segmentation: str | None
-    image_url: str
-    url: str = Field(description="the lab page that shows it")
     off: list[str]
     keep: list[str]
     scale: list[str]
@@ -91,7 +86,3 @@ class Ablation(Wire):
     before: MethodResult
     after: MethodResult = Field(description="without the pairs that are off in the classes' sums")
     changed_share: float = Field(ge=0, le=1, description="share of the mask's pixels that changed")
-    timings: Timings
-    data_version: str
-    created: datetime
-    expires: datetime | None = Field(description="null once it is shared")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
@@ -11,7 +10,7 @@ from backend.server.schemas.base import Wire
 from backend.server.schemas.images import ResultRequest
 from backend.server.schemas.options import Method, Texts
 from backend.server.schemas.pairs import PairSummary
-from backend.server.schemas.segmentations import Timings
+from backend.server.schemas.results import Result
 
 MAX_PARTS_TOLD = 100
 """Pairs and neurons of an answer: each is shown with its words and three images."""
@@ -141,16 +140,11 @@ class PairHeatmap(Wire):
     heatmap_url: str
 
 
-class Attribution(Wire):
+class Attribution(Result):
     """The contributions of ``pairs``, ``remainder`` and ``constant`` sum to ``score``; so do those
     of all ``heads`` and ``constant``.  Attention is held fixed."""
 
-    id: str
-    model: str
-    image: str = Field(description="id of the picture")
     segmentation: str | None
-    image_url: str
-    url: str = Field(description="the lab page that shows it")
     text: str
     against: str | None
     known: bool = Field(description="false when the model may not know the text")
@@ -169,7 +163,3 @@ class Attribution(Wire):
     tokens: TokenParts
     cell: CellDecision | None
     maps: list[PairHeatmap]
-    timings: Timings
-    data_version: str
-    created: datetime
-    expires: datetime | None = Field(description="null once it is shared")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from pydantic import Field
 
 from backend.server.schemas.base import Wire
@@ -15,6 +13,7 @@ from backend.server.schemas.options import (
     SegmentationSettings,
     Texts,
 )
+from backend.server.schemas.results import Result
 
 MAX_PROMPTS = 20
 """More are refused: each prompt adds a text embedding and a pair mask to every window."""
@@ -60,25 +59,10 @@ class MethodResult(Wire):
     overlay_url: str
 
 
-class Timings(Wire):
-    """Where the time of an answer went, on this server."""
-
-    waited_seconds: float = Field(description="in the queue for the device")
-    device_seconds: float = Field(
-        description="on the device; of a pass that several requests shared, this one's part"
-    )
-    encoded_before: bool = Field(
-        description="whether the picture had been through the model already"
-    )
-
-
-class Segmentation(Wire):
+class Segmentation(Result):
     """The fields ``method``, ``classes``, ``background_share``, ``heatmap_scale``, ``mask_url`` and
     ``overlay_url`` are those of the first of ``results``."""
 
-    id: str
-    model: str
-    image: str = Field(description="id of the picture")
     width: int
     height: int
     rows: int = Field(description="cells of the grid that the logits lie on")
@@ -94,11 +78,5 @@ class Segmentation(Wire):
     )
     picture_doubt: str | None = Field(description="why the model may not know it, in one sentence")
     heatmap_scale: float = Field(description="logit at full colour, shared by all heatmaps")
-    image_url: str
     mask_url: str
     overlay_url: str
-    url: str = Field(description="the lab page that shows it")
-    timings: Timings
-    data_version: str
-    created: datetime
-    expires: datetime | None = Field(description="null once it is shared")

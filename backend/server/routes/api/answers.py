@@ -17,7 +17,7 @@ from backend.server.middleware import PICTURE_POLICY
 from backend.server.services import Services
 
 Result = TypeVar("Result")
-Made = TypeVar("Made", schemas.Segmentation, schemas.Attribution, schemas.Ablation)
+Made = TypeVar("Made", bound=schemas.Result)
 
 DELETE_TOKEN_HEADER = "X-Delete-Token"  # noqa: S105 (its name)
 
