@@ -14,7 +14,7 @@ from backend.cli import CommandError
 from backend.clip.masks import BACKGROUND as NOTHING
 from backend.clip.segmentation import SegmentationMaps
 from backend.server.errors import ApiError
-from backend.server.heatmaps import class_colour, rgb
+from backend.server.heatmaps import mask_image
 from backend.server.uploads import decode_image
 
 MAX_PIXELS = 200_000_000
@@ -47,12 +47,8 @@ def check_folder(out: Path) -> None:
 
 def write_mask(mask: UInt8[np.ndarray, "height width"], out: Path, *, classes: int) -> None:
     """An indexed PNG: values are the prompts' places, drawn in the lab's colours."""
-    palette = np.zeros((256, 3), np.uint8)
-    palette[:classes] = [rgb(class_colour(place)) for place in range(classes)]
-    picture = Image.fromarray(mask, mode="P")
-    picture.putpalette(palette.tobytes())
     try:
-        picture.save(out, "PNG")
+        mask_image(mask, classes=classes).save(out, "PNG")
     except OSError as error:
         raise CommandError(f"{out} cannot be written: {error.strerror}") from error
 

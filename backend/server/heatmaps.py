@@ -93,9 +93,20 @@ def region_png(
     return _png(canvas)
 
 
-def mask_png(mask: UInt8[np.ndarray, "height width"]) -> bytes:
-    """8-bit single-channel PNG of the image's own size; value = place of the prompt."""
-    return _png(Image.fromarray(mask))
+def mask_image(mask: UInt8[np.ndarray, "height width"], *, classes: int) -> Image.Image:
+    """Indexed picture of the image's own size: indices are the mask's own values, the places of the
+    prompts, drawn in the colours of :func:`class_colour`; background is transparent."""
+    palette = np.zeros((256, 3), np.uint8)
+    palette[:classes] = [rgb(class_colour(place)) for place in range(classes)]
+    picture = Image.fromarray(mask)
+    picture.putpalette(palette.tobytes())
+    picture.info["transparency"] = BACKGROUND
+    return picture
+
+
+def mask_png(mask: UInt8[np.ndarray, "height width"], *, classes: int) -> bytes:
+    """:func:`mask_image` as a file of 8 bits a pixel."""
+    return _png(mask_image(mask, classes=classes))
 
 
 def overlay_png(mask: UInt8[np.ndarray, "height width"], colours: list[Colour]) -> bytes:

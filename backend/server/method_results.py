@@ -90,7 +90,7 @@ def method_files(prefix: str, maps: SegmentationMaps) -> dict[str, bytes]:
     logits = io.BytesIO()
     np.save(logits, maps.logits.astype(np.float32), allow_pickle=False)
     return {
-        file_name(prefix, MASK): heatmaps.mask_png(maps.mask),
+        file_name(prefix, MASK): heatmaps.mask_png(maps.mask, classes=len(maps.logits)),
         file_name(prefix, LOGITS): logits.getvalue(),
     }
 

@@ -96,7 +96,7 @@ class MaskedResults(Results[Kept, Told], Generic[Kept, Told, Part]):
         """The name that a part's files begin with, and its figures; 404 when there is none."""
 
     def mask(self, result: str, part: Part) -> Picture:
-        """8-bit mask of one part."""
+        """Indexed mask of one part."""
         prefix, _ = self._part(self._record(result), part)
         return _png(self._file(result, file_name(prefix, MASK)))
 

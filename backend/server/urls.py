@@ -238,7 +238,7 @@ class Urls:
         return self._api("models", model, "segmentations", segmentation, "image.webp")
 
     def segmentation_mask(self, model: str, segmentation: str, method: str | None = None) -> str:
-        """8-bit mask: value = place of the prompt, 255 = background."""
+        """Indexed PNG: index = place of the prompt, 255 = background."""
         return self._api("models", model, "segmentations", segmentation, "mask.png", method=method)
 
     def segmentation_overlay(self, model: str, segmentation: str, method: str | None = None) -> str:

@@ -40,9 +40,18 @@ def test_nothing_to_show_is_transparent() -> None:
 
 def test_mask_keeps_size_and_values() -> None:
     mask = np.array([[0, 1, 255]], np.uint8).repeat(2, 0)
-    image = Image.open(io.BytesIO(heatmaps.mask_png(mask)))
-    assert image.mode == "L"
+    image = Image.open(io.BytesIO(heatmaps.mask_png(mask, classes=2)))
+    assert image.mode == "P"
     assert np.array_equal(np.asarray(image), mask)
+
+
+def test_a_masks_indices_have_the_classes_colours() -> None:
+    mask = np.array([[0, 1, 255]], np.uint8)
+    with Image.open(io.BytesIO(heatmaps.mask_png(mask, classes=2))) as image:
+        shown = np.asarray(image.convert("RGBA"))
+    for place in range(2):
+        assert tuple(shown[0, place]) == (*heatmaps.rgb(heatmaps.class_colour(place)), 255)
+    assert shown[0, 2, 3] == 0
 
 
 def test_overlay_has_the_classes_colours() -> None:

@@ -56,7 +56,7 @@ def get_ablation(found: Found) -> Response:
 
 @ablations.get(
     "/models/{model}/ablations/{ablation}/{state}/mask.png",
-    summary="8-bit mask of the picture's own size: place of the prompt, 255 = background",
+    summary="Indexed PNG of the picture's own size: index = place of the prompt, 255 = background",
     **PICTURE_OF_RESULT,
 )
 def get_ablation_mask(services: Served, found: Found, state: State) -> Response:

@@ -70,7 +70,7 @@ def get_segmentation_image(services: Served, found: Found) -> Response:
 
 @segmentations.get(
     "/models/{model}/segmentations/{segmentation}/mask.png",
-    summary="8-bit mask of the picture's own size: place of the prompt, 255 = background",
+    summary="Indexed PNG of the picture's own size: index = place of the prompt, 255 = background",
     **PICTURE_OF_RESULT,
 )
 def get_segmentation_mask(services: Served, found: Found, method: Method = None) -> Response:

@@ -12,9 +12,10 @@ const LONGEST_SIDE = 1024;
 /**
  * Read a mask PNG, the same file that is offered for download.
  * @param {string} url
+ * @param {string[]} colours #rrggbb by place, no two the same: a browser gives no indices
  * @returns {Promise<Mask>}
  */
-export async function readMask(url) {
+export async function readMask(url, colours) {
   const image = new Image();
   image.src = url;
   await image.decode();
@@ -27,8 +28,9 @@ export async function readMask(url) {
   context.imageSmoothingEnabled = false;
   context.drawImage(image, 0, 0, width, height);
   const { data } = context.getImageData(0, 0, width, height);
-  const places = new Uint8Array(width * height);
-  for (let at = 0; at < places.length; at += 1) places[at] = data[4 * at];
+  const pixels = new Uint32Array(data.buffer);
+  const placeOf = new Map(colours.map((colour, place) => [wordOf(colour), place]));
+  const places = Uint8Array.from(pixels, (pixel) => placeOf.get(pixel) ?? BACKGROUND);
   return { width, height, places };
 }
 
@@ -41,12 +43,8 @@ export async function readMask(url) {
  */
 export function drawMask(canvas, mask, colours, alone = -1) {
   const picture = new ImageData(mask.width, mask.height);
-  // One 32-bit word a pixel, in the byte order of every processor that runs a browser.
   const pixels = new Uint32Array(picture.data.buffer);
-  const words = colours.map((colour) => {
-    const [red, green, blue] = [1, 3, 5].map((at) => Number.parseInt(colour.slice(at, at + 2), 16));
-    return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
-  });
+  const words = colours.map(wordOf);
   for (let at = 0; at < pixels.length; at += 1) {
     const place = mask.places[at];
     if (place < words.length && (alone < 0 || place === alone)) pixels[at] = words[place];
@@ -54,4 +52,13 @@ export function drawMask(canvas, mask, colours, alone = -1) {
   canvas.width = mask.width;
   canvas.height = mask.height;
   canvas.getContext("2d")?.putImageData(picture, 0, 0);
+}
+
+/**
+ * An opaque pixel as one 32-bit word, in the byte order of every processor that runs a browser.
+ * @param {string} colour #rrggbb
+ */
+function wordOf(colour) {
+  const [red, green, blue] = [1, 3, 5].map((at) => Number.parseInt(colour.slice(at, at + 2), 16));
+  return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
 }

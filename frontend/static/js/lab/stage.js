@@ -170,7 +170,10 @@ export class Stage {
   async #readMask() {
     const url = this.root.dataset.mask ?? "";
     try {
-      const mask = await readMask(url);
+      const mask = await readMask(
+        url,
+        this.classes.map((kind) => kind.colour),
+      );
       if (this.root.dataset.mask !== url) return;
       this.mask = mask;
       this.isolate(this.alone);
