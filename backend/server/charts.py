@@ -66,17 +66,23 @@ class HistogramBar:
     count: int
 
 
-@dataclass(frozen=True)
-class HistogramChart:
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """The frame that a chart's marks lie in."""
+
+    width: float = CHART_WIDTH
+    height: float = CHART_HEIGHT
+    left: float = MARGIN_LEFT
+    right: float = CHART_WIDTH - MARGIN_RIGHT
+    base: float = CHART_HEIGHT - MARGIN_BOTTOM
+    """y of the horizontal axis."""
+    top: float = MARGIN_TOP
+
+
+@dataclass(frozen=True, kw_only=True)
+class HistogramChart(Chart):
     """Histogram of a pair's value over the data set, with its mean and its exemplars marked."""
 
-    width: float
-    height: float
-    left: float
-    right: float
-    base: float
-    """y of the horizontal axis."""
-    top: float
     bars: list[HistogramBar]
     x_ticks: list[Tick]
     y_ticks: list[Tick]
@@ -107,16 +113,10 @@ class NullCurve:
     """Where the line ends."""
 
 
-@dataclass(frozen=True)
-class CurveChart:
+@dataclass(frozen=True, kw_only=True)
+class CurveChart(Chart):
     """Cosine reached against the number of words, words on a logarithmic axis."""
 
-    width: float
-    height: float
-    left: float
-    right: float
-    base: float
-    top: float
     points: list[CurvePoint]
     path: str
     """The line through the points, as SVG path data."""
@@ -175,12 +175,6 @@ def histogram_chart(
         return round(x_of(min(max(value, edges[0]), edges[-1])), 2)
 
     return HistogramChart(
-        width=CHART_WIDTH,
-        height=CHART_HEIGHT,
-        left=MARGIN_LEFT,
-        right=CHART_WIDTH - MARGIN_RIGHT,
-        base=base,
-        top=MARGIN_TOP,
         bars=bars,
         x_ticks=[Tick(round(x_of(v), 2), v) for v in nice_ticks(edges[0], edges[-1], 6)],
         y_ticks=[Tick(round(y_of(v), 2), v) for v in nice_ticks(0.0, highest, 3) if v == int(v)],
@@ -216,12 +210,6 @@ def curve_chart(steps: Sequence[CosineStep]) -> CurveChart:
         if places:
             nulls.append(NullCurve(name=name, path=_line(places), y=places[-1][1]))
     return CurveChart(
-        width=CHART_WIDTH,
-        height=CHART_HEIGHT,
-        left=MARGIN_LEFT,
-        right=CHART_WIDTH - MARGIN_RIGHT,
-        base=base,
-        top=MARGIN_TOP,
         points=points,
         path=_line([(point.x, point.y) for point in points]),
         y_ticks=[Tick(round(y_of(v), 2), v) for v in nice_ticks(y_low, 1.0, 3)],

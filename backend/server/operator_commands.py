@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from backend.options import AsJson
 from backend.server.commands import DEFAULT_DATA, fail
 from backend.server.kept import ImageRecord, KeptUploads
 from backend.server.settings import MAX_STORED_BYTES, UPLOAD_LIFETIME
@@ -23,7 +24,6 @@ shares_app = typer.Typer(no_args_is_help=True, help="List and delete links that 
 uploads_app = typer.Typer(no_args_is_help=True, help="List and delete pictures of visitors.")
 
 Data = Annotated[Path, typer.Option("--data", help="Folder of uploads and shares.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Ids = Annotated[list[str], typer.Argument(help="Ids, as the list has them.")]
 
 
@@ -36,7 +36,7 @@ class _Left:
 
 
 @shares_app.command("list")
-def list_shares(data: Data = DEFAULT_DATA, as_json: Json = False) -> None:
+def list_shares(data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
     """All links, the newest first."""
     found = _open(data).database.all()
     if as_json:
@@ -71,7 +71,7 @@ def purge_shares(
 
 
 @uploads_app.command("list")
-def list_uploads(data: Data = DEFAULT_DATA, as_json: Json = False) -> None:
+def list_uploads(data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
     """All pictures, the newest first."""
     left = _open(data)
     found = sorted(left.kept.images(), key=lambda image: image.created, reverse=True)

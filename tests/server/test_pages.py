@@ -84,6 +84,7 @@ COMPONENTS = (
     "_segmentation.html",
     "_units.html",
     "_pager.html",
+    "_picture_field.html",
     "_math.html",
 )
 PROVIDED = {"urls", "asset", "visit", "snippets", "preview_url"}
@@ -457,7 +458,7 @@ def test_templates_and_their_dataclasses_agree(view: type[Page]) -> None:
     assert used <= described | PROVIDED, "a template uses a name that no dataclass describes"
     own = {field.name for field in fields(view)} - {field.name for field in fields(Page)}
     assert own <= used, "a field that no template uses"
-    source = inspect.getsource(view)
+    source = "".join(inspect.getsource(kind) for kind in view.mro() if issubclass(kind, Page))
     for name in own:
         assert re.search(rf'    {name}: [^\n]+\n    """', source), f"{name} is not documented"
 

@@ -5,20 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from backend.server import charts, formats, schemas
-from backend.server.charts import WordBars
-from backend.server.pages.base import Page
-from backend.server.pages.steps import Step, steps_along
+from backend.server import formats, schemas
 from backend.server.pages.tiles import tiles_of_pairs
+from backend.server.pages.unit import UnitPage, unit_page_fields
 from backend.server.services import Services
 from backend.server.units import neuron_unit
 
-WORDS_SHOWN = 12
-"""Words of a unit's explanation before the reader asks for all."""
-
 
 @dataclass(frozen=True, kw_only=True)
-class NeuronPage(Page):
+class NeuronPage(UnitPage):
     """A neuron's own concept, and its sub-concepts as a tree."""
 
     template: ClassVar[str] = "neuron.html"
@@ -35,12 +30,6 @@ class NeuronPage(Page):
     """The neuron itself, as its JSON twin gives it."""
     by_head: dict[int, schemas.NeuronHead]
     """What each head makes of it, by the head's number."""
-    bars: WordBars
-    """All words, on one scale."""
-    words_shown: int
-    """How many words stand before "all words"."""
-    steps: list[Step]
-    """Previous and next neuron."""
 
 
 def neuron_page(services: Services, name: str, number: int) -> NeuronPage:
@@ -53,17 +42,14 @@ def neuron_page(services: Services, name: str, number: int) -> NeuronPage:
         f"{len(neuron.subconcepts)} sub-concepts of it.",
         json_url=services.urls.api_neuron(name, number),
         tiles=tiles_of_pairs(name, neuron.heads),
-        view_url=neuron.url,
-        model=services.catalog.summary(name),
         neuron=neuron,
         by_head={each.head: each for each in neuron.heads},
-        bars=charts.word_bars(neuron.explanation),
-        words_shown=WORDS_SHOWN,
-        steps=steps_along(
-            "neuron",
-            number,
-            opened.n_neurons,
-            lambda n: services.urls.neuron(name, n),
-            prefixes=("", "Shift+"),
+        **unit_page_fields(
+            services,
+            neuron,
+            kind="neuron",
+            number=number,
+            count=opened.n_neurons,
+            address=lambda n: services.urls.neuron(name, n),
         ),
     )

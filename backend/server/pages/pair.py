@@ -11,10 +11,8 @@ from backend.server.charts import CurveChart, HistogramChart, WordBars
 from backend.server.pages.base import Page
 from backend.server.pages.steps import Step, steps_along
 from backend.server.pages.tiles import tiles_of_images
+from backend.server.pages.unit import WORDS_SHOWN
 from backend.server.services import Services
-
-WORDS_SHOWN = 12
-"""Words of an explanation that a pair page shows before the reader asks for all."""
 
 PROMPTS_FROM_PAIR = 2
 """Words of a pair that the lab begins with."""
