@@ -13,6 +13,7 @@ from backend.cli import Checkpoint, Device, Model, Pretrained
 from backend.clip import DEMO, ClipResNet, load_model
 from backend.clip.models import demo_fingerprint, resolve_device
 from backend.clip.text import FEW_TEMPLATES, IMAGENET_TEMPLATES, PLAIN_TEMPLATES
+from backend.options import Quiet
 from backend.progress import Progress
 from backend.server.commands import serve
 from backend.store import Manifest, StoreError, open_store
@@ -105,7 +106,7 @@ def precompute(
     device: Annotated[
         str, typer.Option("--device", help="auto, cpu, cuda, cuda:N, or several: cuda:0,cuda:1.")
     ] = "auto",
-    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Compute a store: directions, statistics and text explanations of every pair."""
     is_demo = model == DEMO

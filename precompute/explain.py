@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from torch import Tensor
 
+from backend.options import AsJson
 from backend.pairs.ablation import Part
 from backend.pairs.sparse_coding import centred_dictionary
 from backend.store import Store, open_store
@@ -68,7 +69,7 @@ def explain(
     atoms: Annotated[
         int | None, typer.Option("--atoms", help="Words; as many as the store's by default.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Put a pair, a neuron, a head or directions of your own into words; needs no model."""
     opened = open_store(store)

@@ -17,12 +17,12 @@ from backend.lab_commands.files import area_shares, check_folder, open_upright, 
 from backend.lab_commands.options import (
     DEFAULT_STORE,
     HELD_FIXED,
-    AsJson,
     FromBaseline,
     Picture,
     Prompts,
     StoreFolder,
 )
+from backend.options import AsJson
 from backend.pairs.ablation import Part
 from backend.tables import show
 

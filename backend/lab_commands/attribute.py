@@ -14,12 +14,12 @@ from backend.lab_commands.files import open_upright
 from backend.lab_commands.options import (
     DEFAULT_STORE,
     HELD_FIXED,
-    AsJson,
     FromBaseline,
     Picture,
     Shown,
     StoreFolder,
 )
+from backend.options import AsJson
 from backend.pairs.attribution import largest_parts
 from backend.store import Store
 from backend.tables import show

@@ -18,7 +18,6 @@ Prompts = Annotated[
         "--prompt", help='A class; may be given again. Synonyms by comma: "car, automobile".'
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Picture = Annotated[Path, typer.Argument(help="A picture.")]
 FromBaseline = Annotated[
     Baseline,

@@ -20,10 +20,10 @@ from backend.lab import Lab
 from backend.lab_commands.files import area_shares, check_folder, open_upright, write_mask
 from backend.lab_commands.options import (
     DEFAULT_STORE,
-    AsJson,
     Prompts,
     StoreFolder,
 )
+from backend.options import AsJson, Quiet
 from backend.pairs.segmentation import PAPER_SHARE, Method, Mode
 from backend.progress import Progress
 from backend.tables import show
@@ -95,7 +95,7 @@ def segment(
     checkpoint: Checkpoint = None,
     device: Device = "auto",
     as_json: AsJson = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Segment pictures by texts; masks are PNGs whose values are the prompts' places, 255 none."""
     try:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from backend.cli import Device
+from backend.options import AsJson
 from backend.progress import Progress
 from backend.tables import show, size_text
 from precompute.bench.models import SMALL, vision_config
@@ -30,27 +31,25 @@ QUICK_OVERLOAD_SECONDS = 3.0
 LONGEST_OVERLOAD = 600
 
 
+Architecture = Annotated[str, typer.Option("--model", help="Architecture; its weights are random.")]
+Rounds = Annotated[int, typer.Option("--rounds", help="Repetitions; 1 or more.")]
+Quick = Annotated[bool, typer.Option("--quick", help="Small sizes: that it runs, not how fast.")]
+
+
 @app.command()
 def precompute(
-    model: Annotated[
-        str, typer.Option("--model", help="Architecture; its weights are random.")
-    ] = "RN50x16",
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Small sizes: that it runs, not how fast.")
-    ] = False,
-    rounds: Annotated[
-        int, typer.Option(help="Repetitions of the long measurements; 1 or more.")
-    ] = ROUNDS,
+    model: Architecture = "RN50x16",
+    quick: Quick = False,
+    rounds: Rounds = ROUNDS,
     images: Annotated[
         int, typer.Option("--images", help="Pictures of the pass over images; 1 or more.")
     ] = IMAGES,
     device: Device = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Precompute and store, minutes on a CPU; needs 12 GB of memory for scikit-learn's part."""
-    for name, value in (("rounds", rounds), ("images", images)):
-        if value < 1:
-            raise InputError(f"--{name} must be 1 or more, not {value}")
+    _check_least("rounds", rounds, 1)
+    _check_least("images", images, 1)
     vision_config(model)
     extent = quick_extent() if quick else full_extent(model, rounds=rounds, images=images)
     _tell(bench(extent, device, Progress(quiet=as_json).note), as_json=as_json)
@@ -58,23 +57,18 @@ def precompute(
 
 @app.command()
 def segment(
-    model: Annotated[
-        str, typer.Option("--model", help="Architecture; its weights are random.")
-    ] = BACKBONE,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="A small model: that it runs, not how fast.")
-    ] = False,
-    rounds: Annotated[int, typer.Option(help="Repetitions; 1 or more.")] = ROUNDS,
+    model: Architecture = BACKBONE,
+    quick: Quick = False,
+    rounds: Rounds = ROUNDS,
     compiled: Annotated[
         bool,
         typer.Option("--compile", help="Also measure torch.compile, which needs a C++ compiler."),
     ] = False,
     device: Device = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Segmentation of a picture, another prompt, and the maps it is made of."""
-    if rounds < 1:
-        raise InputError(f"--rounds must be 1 or more, not {rounds}")
+    _check_least("rounds", rounds, 1)
     vision_config(model)
     told = bench_segment(
         SMALL if quick else model,
@@ -89,22 +83,17 @@ def segment(
 
 @app.command()
 def uploads(
-    model: Annotated[
-        str, typer.Option("--model", help="Architecture; its weights are random.")
-    ] = BACKBONE,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="A small model, seconds: that it runs, not how fast.")
-    ] = False,
-    rounds: Annotated[int, typer.Option(help="Repetitions; 1 or more.")] = ROUNDS,
+    model: Architecture = BACKBONE,
+    quick: Quick = False,
+    rounds: Rounds = ROUNDS,
     seconds: Annotated[
         float, typer.Option(help="How long too many requests come; 1 to 600.")
     ] = OVERLOAD_SECONDS,
     device: Device = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Uploads at once against batches without a server, and three times too many; on loopback."""
-    if rounds < 1:
-        raise InputError(f"--rounds must be 1 or more, not {rounds}")
+    _check_least("rounds", rounds, 1)
     if not 1 <= seconds <= LONGEST_OVERLOAD:
         raise InputError(f"--seconds must be 1 to {LONGEST_OVERLOAD}, not {seconds:g}")
     vision_config(model)
@@ -128,17 +117,19 @@ def serve(
     requests: Annotated[
         int, typer.Option(help="Requests of each kind that are counted; 2 or more.")
     ] = REQUESTS,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="A small synthetic store: that it runs, not how fast.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    quick: Quick = False,
+    as_json: AsJson = False,
 ) -> None:
     """Stored pages of a synthetic RN50x16-sized store, minutes; needs 2 GB of memory and disk."""
-    if requests < 2:
-        raise InputError(f"--requests must be 2 or more, not {requests}")
+    _check_least("requests", requests, 2)
     note = Progress(quiet=as_json).note
     told = bench_serve(store or [], requests=requests, quick=quick, note=note)
     _tell(told, as_json=as_json)
+
+
+def _check_least(option: str, value: int, least: int) -> None:
+    if value < least:
+        raise InputError(f"--{option} must be {least} or more, not {value}")
 
 
 def _tell(told: dict[str, Any], *, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from backend.clip.models import DEMO_FOLDER
+from backend.options import AsJson
 from precompute.errors import InputError
 from precompute.evaluation.drawings import ARTS
 from precompute.evaluation.report import DRAWINGS, TASKS, flatten, shown, sources, write_into_card
@@ -38,7 +39,7 @@ def evaluate(
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
     write_card: Annotated[
         bool, typer.Option("--write-card", help="Write the figures into the demo model's card.")
     ] = False,

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from backend.options import AsJson
 from backend.store import Store, open_store
 from backend.tables import show, size_text
 from precompute.errors import InputError
@@ -25,7 +26,6 @@ from precompute.store.integrity import Integrity, check_integrity
 app = typer.Typer(no_args_is_help=True, help="Check, describe and export finished stores.")
 
 StorePath = Annotated[Path, typer.Argument(help="Folder of a finished store.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command()

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from backend.cli import Checkpoint, Device
+from backend.options import AsJson, Quiet
 from backend.progress import Progress
 from backend.store import open_store
 from backend.store.exactness import keep_report
@@ -39,8 +40,8 @@ def verify(
         bool,
         typer.Option("--keep", help="Leave the report beside the store, for its server to show."),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Prove on real passes that a store is exact; exit code 1 if any figure is beyond its bound."""
     if samples < 1:
