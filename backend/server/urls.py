@@ -96,6 +96,10 @@ class Urls:
     def lab(self, model: str, segmentation: str | None = None, **query: object) -> str:
         return self._page(model, "lab", segmentation=segmentation, **query)
 
+    def lab_deletion(self, model: str) -> str:
+        """Where the plain form sends what deletes a picture."""
+        return self._page(model, "lab", "delete")
+
     def provenance(self, model: str) -> str:
         return self._page(model, "provenance")
 

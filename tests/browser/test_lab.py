@@ -326,6 +326,11 @@ def test_the_lab_works_without_scripts(sample: bytes, open_context: OpenContext)
     expect(page).to_have_url(re.compile(r"/demo/lab\?.*segmentation=[\w-]+$"))
     expect(page.get_by_alt_text(re.compile("^Mask: red .*, blue "))).to_be_visible()
     expect(page.get_by_alt_text("Heatmap of blue")).to_be_visible()
+    expect(page.get_by_label("Delete token of your picture")).to_have_value(
+        re.compile(r"^[\w-]{20,}$")
+    )
+    page.get_by_role("button", name="Delete the picture").click()
+    expect(page).to_have_url(re.compile("/demo/lab$"))
 
 
 def test_one_class_can_be_seen_alone(page: Page, sample: bytes) -> None:

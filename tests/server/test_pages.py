@@ -308,6 +308,9 @@ def test_the_lab_restores_a_result(client: TestClient, segmentation: dict[str, A
     assert "<script>alert" not in response.text
 
 
+FOR_DELETION = ("image", "token")
+
+
 def test_the_plain_form_leads_to_the_result(client: TestClient) -> None:
     response = client.post(
         "/demo/lab",
@@ -316,8 +319,21 @@ def test_the_plain_form_leads_to_the_result(client: TestClient) -> None:
         follow_redirects=False,
     )
     assert response.status_code == 303
-    text = html.unescape(page(client, response.headers["location"]))
+    address = response.headers["location"]
+    text = html.unescape(page(client, address))
     assert re.findall(r'legend__name">([^<]+)<', text) == ["cat", "dog", "grass", "background"]
+    asked = {name: re.findall(rf'name="{name}" value="([^"]+)"', text) for name in FOR_DELETION}
+    (image,), (token,) = asked["image"], asked["token"]
+    assert token not in address
+    client.cookies.clear()
+    assert token not in page(client, address)
+    wrong = client.post("/demo/lab/delete", data={"image": image, "token": "x"}, headers=HTML)
+    assert wrong.status_code == 403
+    deleted = client.post(
+        "/demo/lab/delete", data={"image": image, "token": token}, follow_redirects=False
+    )
+    assert (deleted.status_code, deleted.headers["location"]) == (303, "/demo/lab")
+    assert client.get(address, headers=HTML).status_code == 404
 
 
 @pytest.mark.parametrize(

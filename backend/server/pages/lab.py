@@ -49,6 +49,8 @@ class LabPage(Page):
     """The visitor's picture; ``None`` for an empty lab."""
     segmentation: schemas.Segmentation | None
     """A result to show; ``None`` for a lab without one."""
+    delete_token: str | None
+    """What deletes the picture, for the browser that gave it through the plain form."""
     prompts: list[str]
     """Prompts that are already there; synonyms of one are set apart by slashes."""
     asked: Asked
@@ -73,8 +75,10 @@ class LabPage(Page):
         return self.image is not None or super().private
 
 
-def lab_page(services: Services, name: str, query: Query) -> LabPage:
-    """The lab as an address describes it.
+def lab_page(
+    services: Services, name: str, query: Query, *, own: tuple[str, str] | None = None
+) -> LabPage:
+    """The lab as an address describes it; ``own`` is a picture of the visitor's, with its token.
 
     Raises 404 for a model, picture or result that is not there; what else cannot be used is left
     out.
@@ -93,6 +97,7 @@ def lab_page(services: Services, name: str, query: Query) -> LabPage:
         model=detail,
         image=services.images.get(name, image) if image else None,
         segmentation=result,
+        delete_token=own[1] if own is not None and own[0] == image else None,
         prompts=prompts or _usable(query.texts("prompts")),
         asked=_asked(result, query),
         trial=_trial(services, name, query.texts("pairs")),

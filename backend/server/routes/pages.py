@@ -33,6 +33,7 @@ from backend.server.pages.query import Query as PageQuery
 from backend.server.pages.search import SearchPageQuery, search_page
 from backend.server.pages.shared import shared_page
 from backend.server.pages.splits import splits_page
+from backend.server.plain_uploads import remember_token, token_of
 from backend.server.rendering import render
 from backend.server.services import Services
 
@@ -195,7 +196,8 @@ def read_collection(services: Served, model: str, file: Annotated[bytes, File()]
 @router.get("/{model}/lab")
 def lab(request: Request, services: Served, model: str) -> Response:
     """The lab, empty or with what its address names."""
-    return render(request, lab_page(services, model, PageQuery(request.url.query)))
+    query = PageQuery(request.url.query)
+    return render(request, lab_page(services, model, query, own=token_of(request)))
 
 
 @router.post("/{model}/lab")
@@ -212,5 +214,20 @@ async def segment_without_scripts(
     """
     texts = [text for text in re.split(r"[,\n]", prompts) if text.strip()]
     asked = schemas.SegmentationRequest(prompts=texts, background=background)
-    result, _ = await services.segmentations.create(model, asked, image)
-    return RedirectResponse(result.url, status_code=303)
+    result, token = await services.segmentations.create(model, asked, image)
+    response = RedirectResponse(result.url, status_code=303)
+    if token is not None:
+        remember_token(response, services.urls, model, result.image, token)
+    return response
+
+
+@router.post("/{model}/lab/delete")
+def delete_without_scripts(
+    services: Served,
+    model: str,
+    image: Annotated[str, Form()],
+    token: Annotated[str, Form()],
+) -> Response:
+    """The plain form that deletes a picture with all that was made of it."""
+    services.images.delete(model, image, token)
+    return RedirectResponse(services.urls.lab(model), status_code=303)
