@@ -2,7 +2,7 @@
 /** The lab: picture and prompts in, a result out, drawn by the server, and what can be asked of it. */
 
 import { announce } from "./announce.js";
-import { call, post, showProblem } from "./api.js";
+import { post, showProblem } from "./api.js";
 import { Chips } from "./chips.js";
 import { part } from "./dom.js";
 import { awaitModel } from "./lab/await_model.js";
@@ -10,6 +10,7 @@ import { Drawn } from "./lab/drawn.js";
 import { areasOf, copy, curlOf } from "./lab/files.js";
 import { classesOf, wireLegend } from "./lab/legend.js";
 import { offerWords, offeredWords } from "./lab/near_words.js";
+import { deleteOwned, owns } from "./lab/owned.js";
 import { emptyParts, replaceParts } from "./lab/result_parts.js";
 import { Score } from "./lab/score.js";
 import { Settings } from "./lab/settings.js";
@@ -20,7 +21,7 @@ import { Trial } from "./lab/trial.js";
 import { WhatIf } from "./lab/what_if.js";
 import { Why } from "./lab/why.js";
 import { Work } from "./lab/work.js";
-import { remember, rememberUpload, uploads } from "./memory.js";
+import { rememberUpload } from "./memory.js";
 import { Picture } from "./picture.js";
 import { save } from "./save.js";
 import { upload } from "./upload.js";
@@ -261,7 +262,7 @@ class Lab {
     this.score.renew();
     this.whatIf.renew();
     const button = this.root.querySelector("[data-delete-upload]");
-    if (button instanceof HTMLElement) button.hidden = !(made.image in uploads());
+    if (button instanceof HTMLElement) button.hidden = !owns(made.image);
     this.trial.renew().catch((error) => showProblem(this.problem, error));
   }
 
@@ -427,17 +428,10 @@ class Lab {
     return new URLSearchParams(here ? location.search : this.root.dataset.state);
   }
 
-  /** Delete an upload of this browser's at once, with all that was made of it. */
   async #deletePicture() {
-    const { image } = this;
-    if (image === null) return;
+    if (this.image === null) return;
     try {
-      await call(`${this.root.dataset.model}/images/${image}`, {
-        method: "DELETE",
-        headers: { Authorization: `Bearer ${uploads()[image]}` },
-      });
-      const { [image]: _, ...rest } = uploads();
-      remember("uploads", rest);
+      await deleteOwned(this.root.dataset.model ?? "", this.image);
       location.assign(this.root.dataset.lab ?? "/");
     } catch (error) {
       showProblem(this.problem, error);
