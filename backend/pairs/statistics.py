@@ -8,6 +8,7 @@ coefficients with their image numbers.  Blocks of images may be merged in any or
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -22,9 +23,6 @@ NO_IMAGE = -1
 
 TEMPORARY_NUMBERS = 1 << 17
 """Coefficients that are worked on at a time: a megabyte in float64, which stays in the cache."""
-
-NARROW = 1e-6
-"""Width of a bin over the size of its edges: eight steps of float32."""
 
 EMBEDDINGS_AT_ONCE = 1 << 14
 """Embeddings added up in float64 at a time: 100 MB at 768 wide."""
@@ -119,19 +117,31 @@ class PairStatistics:
             return
         heads, neurons = self.mean.shape
         at_once = max(1, TEMPORARY_NUMBERS // (len(images) * heads))
-        for start in range(0, neurons, at_once):
-            part = slice(start, start + at_once)
-            values = coefficients[:, :, part].permute(1, 2, 0).contiguous()
-            self.histogram[:, part] += _histogram(values, self.edges[:, part])
-            values = values.float()
-            for keys, oriented in ((self.high_keys, values), (self.low_keys, -values)):
-                _keep_largest(keys[:, part], _encode(oriented, images))
-            exact = values.double()
-            mean = exact.mean(dim=2)
-            deviation = (exact - mean[..., None]).transpose(0, 1)
-            self.comoment[part].baddbmm_(deviation, deviation.transpose(1, 2))
-            self._shift(mean, len(images), part)
+        parts = [slice(start, start + at_once) for start in range(0, neurons, at_once)]
+        # The sorts run on one processor each; every neuron's numbers are its own.
+        workers = torch.get_num_threads() if coefficients.device.type == "cpu" else 1
+        with ThreadPoolExecutor(workers) as pool:
+            for _ in pool.map(lambda part: self._add(coefficients, images, part), parts):
+                pass
         self.count += len(images)
+
+    def _add(
+        self,
+        coefficients: Float[Tensor, "image head neuron"],
+        images: Int[Tensor, " image"],
+        part: slice,
+    ) -> None:
+        """Adds images to what is known of some neurons."""
+        values = coefficients[:, :, part].permute(1, 2, 0).contiguous()
+        self.histogram[:, part] += _histogram(values, self.edges[:, part])
+        values = values.float()
+        for keys, oriented in ((self.high_keys, values), (self.low_keys, -values)):
+            _keep_largest(keys[:, part], _encode(oriented, images))
+        exact = values.double()
+        mean = exact.mean(dim=2)
+        deviation = (exact - mean[..., None]).transpose(0, 1)
+        self.comoment[part].baddbmm_(deviation, deviation.transpose(1, 2))
+        self._shift(mean, len(images), part)
 
     def merge(self, other: PairStatistics) -> None:
         """Adds another stream over other images (Chan et al.); associative and commutative."""
@@ -271,22 +281,12 @@ def _histogram(
 ) -> Int[Tensor, "head neuron bin"]:
     """Images per bin; a value on an edge belongs to the bin above it.
 
-    Bins are equally wide, so that a place follows from arithmetic; its rounding can be off by one
-    at an edge, which the edges themselves put right.  Only where bins are hardly wider than the
-    rounding of the edges, of a pair that never varied, the place is searched.
+    NaN counts in the last one.
     """
-    bins = edges.shape[-1] - 1
-    low, high = edges[..., :1], edges[..., -1:]
-    width = (high - low) / bins
-    places = ((values - low) / width).clamp_(0, bins - 1).long().clamp_(0, bins - 1)
-    places -= ((values < edges.gather(-1, places)) & (places > 0)).long()
-    places += ((values >= edges.gather(-1, places + 1)) & (places < bins - 1)).long()
-    narrow = (width <= NARROW * torch.maximum(low.abs(), high.abs()))[..., 0]
-    if narrow.any():
-        inner = edges[narrow][:, 1:-1].contiguous()
-        places[narrow] = torch.searchsorted(inner, values[narrow], right=True)
-    counts = torch.zeros(*edges.shape[:2], bins, dtype=torch.int32, device=edges.device)
-    return counts.scatter_add_(-1, places, torch.ones_like(places, dtype=torch.int32))
+    ordered = _sorted(values.clone())
+    below = torch.searchsorted(ordered, edges[..., 1:-1].contiguous(), out_int32=True)
+    none = below.new_zeros(*below.shape[:2], 1)
+    return torch.diff(below, prepend=none, append=none + values.shape[-1])
 
 
 def _encode(
@@ -315,13 +315,17 @@ def _decode(
 
 def _keep_largest(keys: Int[Tensor, "*pair rank"], others: Int[Tensor, "*pair candidate"]) -> None:
     """Keeps the largest of both in ``keys``, ascending."""
-    candidates = torch.cat([others, keys], dim=-1)
-    if candidates.device.type == "cpu":
-        # numpy's sort of integers is vectorised: a seventh of the time of topk.
-        candidates.numpy().sort(axis=-1)
-    else:
-        candidates = candidates.sort(dim=-1).values
+    candidates = _sorted(torch.cat([others, keys], dim=-1))
     keys.copy_(candidates[..., -keys.shape[-1] :])
+
+
+def _sorted(values: Tensor) -> Tensor:
+    """The values in ascending order along the last axis, perhaps in their own memory."""
+    if values.device.type != "cpu":
+        return values.sort(dim=-1).values
+    # numpy's sort is vectorised: a seventh of the time of topk.
+    values.numpy().sort(axis=-1)
+    return values
 
 
 def _most_deviating(

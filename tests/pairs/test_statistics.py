@@ -38,6 +38,18 @@ def stream(values: torch.Tensor, parts: list[torch.Tensor]) -> PairStatistics:
     return total
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+def test_threads_share_the_neurons_and_change_no_bit(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values, numbers = sample(90), torch.arange(90)
+    whole = stream(values, [numbers])
+    monkeypatch.setattr(statistics_module, "TEMPORARY_NUMBERS", 90 * HEADS)  # a neuron at a time
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    for name, array in stream(values, [numbers]).arrays().items():
+        torch.testing.assert_close(array, whole.arrays()[name], rtol=0, atol=0)
+
+
 @given(images=st.integers(1, 260), size=st.integers(1, 97), order=st.randoms(use_true_random=False))
 @settings(max_examples=25, deadline=None)
 def test_any_batches_in_any_order_equal_all_at_once(images: int, size: int, order: object) -> None:
