@@ -87,8 +87,8 @@ def embedding_from_coefficients(
     coefficients: Float[Tensor, "image head neuron"], factors: Factors
 ) -> Float[Tensor, "image d_out"]:
     """Sum over all pairs of s * D, plus the constant: the image's un-normalised embedding."""
-    values = torch.einsum("hdn,bhn->bhd", factors.value, coefficients)
-    return torch.einsum("hod,bhd->bo", factors.output, values) + factors.constant
+    values = torch.bmm(factors.value, coefficients.permute(1, 2, 0)).flatten(0, 1)
+    return values.T @ factors.joint_output.T + factors.constant
 
 
 def activation_maps(

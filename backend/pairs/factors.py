@@ -52,7 +52,12 @@ class Factors:
     @property
     def constant(self) -> Float[Tensor, " d_out"]:
         """The part of every embedding that no pair writes: W_O b_V + b_O."""
-        return torch.einsum("hod,hd->o", self.output, self.value_bias) + self.output_bias
+        return self.joint_output @ self.value_bias.flatten() + self.output_bias
+
+    @property
+    def joint_output(self) -> Float[Tensor, "d_out head_times_d_head"]:
+        """W_O of all heads side by side; of a pool's own weights a view, where einsum copies."""
+        return self.output.transpose(0, 1).flatten(1)
 
     @cached_property
     def output_gram(self) -> Float[Tensor, "head d_head d_head"]:
