@@ -42,26 +42,74 @@ class UsualCells:
     rest: Float[Tensor, ""]
 
 
-def usual_cells(cells: Float[Tensor, "cell neuron"], *, axes: int = AXES) -> UsualCells:
+@dataclass(frozen=True)
+class _Moments:
+    """Of the square roots of activations, in float64; ``scatter`` is about their own mean."""
+
+    cells: int
+    mean: Float[Tensor, " neuron"]
+    scatter: Float[Tensor, "neuron neuron"]
+
+    @classmethod
+    def of(cls, cells: Float[Tensor, "image cell neuron"]) -> _Moments:
+        images, in_each, neurons = cells.shape
+        parts = torch.split(cells, max(1, CELLS_AT_ONCE // in_each))
+        total = torch.stack([_roots(part).double().sum(dim=(0, 1)) for part in parts]).sum(dim=0)
+        mean = total / (images * in_each)
+        scatter = torch.zeros(neurons, neurons, dtype=torch.float64)
+        for part in parts:
+            centred = (_roots(part).double() - mean).flatten(0, 1)
+            scatter.addmm_(centred.T, centred)
+        return cls(images * in_each, mean, scatter)
+
+    def joined(self, other: _Moments) -> _Moments:
+        """Of the cells of both (Chan et al.)."""
+        cells = self.cells + other.cells
+        apart = other.mean - self.mean
+        between = torch.outer(apart, apart) * (self.cells * other.cells / cells)
+        return _Moments(
+            cells=cells,
+            mean=self.mean + apart * (other.cells / cells),
+            scatter=self.scatter + other.scatter + between,
+        )
+
+    def usual(self, axes: int) -> UsualCells:
+        """The Gaussian that they describe."""
+        kept = min(axes, len(self.mean) - 1)
+        variance, directions = torch.linalg.eigh(self.scatter / max(self.cells - 1, 1))
+        # eigh has the smallest first; rounding may leave the smallest below zero.
+        variance, directions = variance.flip(0).clamp_min(0), directions.flip(1)
+        floor = torch.finfo(torch.float32).tiny
+        rest = variance[kept:].mean().clamp_min(floor)
+        return UsualCells(
+            mean=self.mean.float(),
+            axes=directions[:, :kept].float(),
+            variance=torch.maximum(variance[:kept], rest).float(),
+            rest=rest.float(),
+        )
+
+
+def usual_cells(cells: Float[Tensor, "image cell neuron"], *, axes: int = AXES) -> UsualCells:
     """Fits what is usual to the activations in cells of many images."""
-    kept = min(axes, cells.shape[1] - 1)
-    parts = torch.split(cells, CELLS_AT_ONCE)
-    mean = torch.stack([_roots(part).double().sum(dim=0) for part in parts]).sum(dim=0) / len(cells)
-    scatter = torch.zeros(cells.shape[1], cells.shape[1], dtype=torch.float64)
-    for part in parts:
-        centred = _roots(part).double() - mean
-        scatter += centred.T @ centred
-    variance, directions = torch.linalg.eigh(scatter / max(len(cells) - 1, 1))
-    # eigh has the smallest first; rounding may leave the smallest below zero.
-    variance, directions = variance.flip(0).clamp_min(0), directions.flip(1)
-    floor = torch.finfo(torch.float32).tiny
-    rest = variance[kept:].mean().clamp_min(floor)
-    return UsualCells(
-        mean=mean.float(),
-        axes=directions[:, :kept].float(),
-        variance=torch.maximum(variance[:kept], rest).float(),
-        rest=rest.float(),
-    )
+    return _Moments.of(cells).usual(axes)
+
+
+def usual_images(
+    cells: Float[Tensor, "image cell neuron"], *, axes: int = AXES
+) -> tuple[UsualCells, Float[Tensor, " image"]]:
+    """What is usual in all cells, and the strangeness of each image by the other half's.
+
+    The halves are every second image each.  An image that helped to say what is usual would look
+    more usual than a new one; one that is alone has nothing else to be measured by.
+    """
+    if len(cells) < 2:
+        usual = usual_cells(cells, axes=axes)
+        return usual, strangeness(cells, usual)
+    even, odd = _Moments.of(cells[0::2]), _Moments.of(cells[1::2])
+    found = torch.empty(len(cells))
+    found[0::2] = strangeness(cells[0::2], odd.usual(axes))
+    found[1::2] = strangeness(cells[1::2], even.usual(axes))
+    return even.joined(odd).usual(axes), found
 
 
 def strangeness(
@@ -88,23 +136,6 @@ def _distances(
     inside = (along.square() / usual.variance).sum(dim=-1)
     outside = (centred.square().sum(dim=-1) - along.square().sum(dim=-1)).clamp_min(0) / usual.rest
     return (inside + outside) / cells.shape[-1]
-
-
-def cross_strangeness(
-    cells: Float[Tensor, "image cell neuron"], *, axes: int = AXES
-) -> Float[Tensor, " image"]:
-    """Strangeness of each image by what is usual in the other half (every second) of the images.
-
-    An image that helped to say what is usual would look more usual than a new one; one that is
-    alone has nothing else to be measured by.
-    """
-    if len(cells) < 2:
-        return strangeness(cells, usual_cells(cells.flatten(0, 1), axes=axes))
-    found = torch.empty(len(cells))
-    for own in (slice(0, None, 2), slice(1, None, 2)):
-        other = cells[1 - (own.start or 0) :: 2]
-        found[own] = strangeness(cells[own], usual_cells(other.flatten(0, 1), axes=axes))
-    return found
 
 
 def standing(value: float, null: Float[Tensor, " sample"]) -> float | None:

@@ -19,10 +19,9 @@ from backend.clip import ClipResNet
 from backend.pairs.familiarity import (
     KNOWN_PERCENTILE,
     STRANGE_PERCENTILE,
-    cross_strangeness,
     standing,
     strangeness,
-    usual_cells,
+    usual_images,
 )
 from precompute.demo_world.palette import TINTS
 from precompute.demo_world.scenes import batches
@@ -52,7 +51,7 @@ def familiarity(model: ClipResNet, *, seed: int, count: int) -> dict[str, dict[s
     null = text_null(model, list(TEMPLATES))
     texts = {kind: _known_texts(model, null, part) for kind, part in _texts(seed, count).items()}
     cells = _cells(model, _scenes(seed, count, model.image_size))
-    usual, usually = usual_cells(cells.flatten(0, 1)), cross_strangeness(cells)
+    usual, usually = usual_images(cells)
     pictures = {}
     for kind, part in _pictures(seed + 1, count, model.image_size).items():
         strange = strangeness(_cells(model, part), usual).tolist()
