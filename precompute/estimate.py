@@ -1,6 +1,6 @@
 """What a job will take, from its shapes alone: told before the long work, checked against the disk.
 
-RN50x16, 1,000 images, 30,000 words, 64 atoms: 4.1 GB of memory, 1.1 GB of scratch, 1.0 GB of store
+RN50x16, 1,000 images, 30,000 words, 64 atoms: 5.4 GB of memory, 1.1 GB of scratch, 1.0 GB of store
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from backend.clip import ClipResNet
+from backend.clip.models import PASS_IMAGES
+from backend.clip.text import TOKENS_AT_ONCE
 from backend.pairs.components import COMPONENTS, UNITS_AT_ONCE
 from backend.pairs.neighbours import MOST_COMMON, NEIGHBOURS, PAIRS_AT_ONCE
 from backend.pairs.statistics import RANKS
 from backend.store.format import BOTTOM_SHOWN, INDEX_ATOMS, TOP_SHOWN, word_dtype
 from precompute.stages.explain import NULL_SAMPLES, SIGNALS_AT_ONCE
-from precompute.stages.plan import CALIBRATION_IMAGES
+from precompute.stages.plan import CALIBRATION_IMAGES, FITTED_CELLS
 from precompute.stages.segments import (
     ADDED_AT_ONCE,
     CELL,
@@ -25,24 +27,30 @@ from precompute.stages.segments import (
 
 FLOAT, DOUBLE, LONG, HALF = 4, 8, 8, 2
 
-PROCESS_BYTES = 500_000_000
-"""Python with its libraries, measured."""
+PROCESS_BYTES = 1_000_000_000
+"""Python with its libraries, measured: 0.6 GB of its own, the rest the libraries' code."""
+
+LOADING_BYTES = 400_000_000
+"""What loading a model leaves beside its weights, measured: places emptied by folding, which the C
+library keeps."""
 
 ACTIVATIONS_ALIVE = 6
 """Arrays of the stem's size that a forward pass holds at its peak, measured."""
 
-TEXT_ARRAYS_ALIVE = 36
-"""Arrays of a batch of prompts that the text tower holds at its peak, four times as wide inside
-each block, measured."""
+TEXT_ARRAYS_ALIVE = 14
+"""Arrays of a pass of tokens that the text tower holds at its peak: four times as wide inside each
+block, before and after the activation."""
 
-BLOCK_BYTES = 1_000_000_000
+SCATTERS_ALIVE = 9
+"""Float64 matrices of all neurons with all neurons that are held at the peak while what is usual is
+fitted: those of both halves and of all images, and what their eigenvectors take."""
+
+BLOCK_BYTES = 1_500_000_000
 """What the activations of one block of images may take."""
 
 LARGEST_BLOCK = 32
-
-PROCESSOR_BLOCK = 8
-"""Of images on a processor: a larger one's activations lie beyond what the C library keeps for the
-next block, and claiming them anew takes a tenth of the time."""
+"""Images for which the pool's weights are read together; on a processor the backbone takes them in
+smaller passes (``backend.clip.models.PASS_IMAGES``)."""
 
 THUMBNAIL_BYTES = 8_000
 """Of a photograph 160 pixels wide, on the large side."""
@@ -59,8 +67,8 @@ class Shapes:
         side: of the images, in pixels.
         stem: channels of the widest early activation, at half the images' resolution.
         weights: bytes of the model.
-        prompt: numbers that the text tower holds of one prompt, tokens times width.
-        prompts: that are embedded at once.
+        text: width of the text tower.
+        together: images in one pass of the backbone.
         workers: processes or threads that compute segments side by side.
         processes: how many of these have a memory of their own.
     """
@@ -78,8 +86,8 @@ class Shapes:
     bins: int
     block: int
     exemplars: bool
-    prompt: int
-    prompts: int
+    text: int
+    together: int
     workers: int = 1
     processes: int = 0
 
@@ -117,23 +125,32 @@ def model_shapes(model: ClipResNet) -> dict[str, int]:
         "d_out": factors.d_out,
         "side": model.image_size,
         "stem": model.model.visual.layer1[0].conv1.in_channels,
-        "prompt": model.model.context_length * model.model.transformer.width,
+        "text": model.model.transformer.width,
+        "together": images_in_pass(model),
         "weights": sum(array.nbytes for array in model.model.state_dict().values()),
     }
+
+
+def images_in_pass(model: ClipResNet) -> int:
+    """The most images that go through the backbone together."""
+    return PASS_IMAGES if model.device.type == "cpu" else LARGEST_BLOCK
 
 
 def images_at_once(model: ClipResNet) -> int:
     """Images per block: as many as are fast and memory allows, a power of two up to 32."""
     told = model_shapes(model)
-    size = PROCESSOR_BLOCK if model.device.type == "cpu" else LARGEST_BLOCK
-    while size > 1 and forward_bytes(told["side"], told["stem"], size) > BLOCK_BYTES:
+    size = LARGEST_BLOCK
+    while (
+        size > 1
+        and forward_bytes(told["side"], told["stem"], min(size, told["together"])) > BLOCK_BYTES
+    ):
         size //= 2
     return size
 
 
-def forward_bytes(side: int, stem: int, block: int) -> int:
-    """Peak of the activations while ``block`` images go through the model."""
-    return ACTIVATIONS_ALIVE * block * (side // 2) ** 2 * stem * FLOAT
+def forward_bytes(side: int, stem: int, images: int) -> int:
+    """Peak of the activations while so many images go through the backbone together."""
+    return ACTIVATIONS_ALIVE * images * (side // 2) ** 2 * stem * FLOAT
 
 
 def estimate(shapes: Shapes) -> Estimate:
@@ -195,37 +212,47 @@ def _scratch(s: Shapes) -> int:
 
 
 def _memory(s: Shapes) -> int:
-    own = PROCESS_BYTES + s.weights
-    load = s.weights
-    texts = TEXT_ARRAYS_ALIVE * s.prompts * s.prompt * FLOAT
+    own = PROCESS_BYTES + LOADING_BYTES + s.weights
+    parts = memory_parts(s)
+    elsewhere = s.processes * (own + state_bytes(s) + parts["worker"])
+    return own + elsewhere + max(parts.values())
+
+
+def memory_parts(s: Shapes) -> dict[str, int]:
+    """Bytes at the peak of what takes most, beside the process with its model."""
     state = state_bytes(s) + edges_bytes(s)
-    coefficients = s.pairs * FLOAT
-    pixels = BLOCKS_HELD * s.block * 3 * s.side**2 * FLOAT
-    features = s.neurons * s.cells * FLOAT
+    coefficients, features = s.pairs * FLOAT, s.neurons * s.cells * FLOAT
+    kept = min(FEATURE_CACHE_BYTES, s.images * (features // 2 + s.heads * s.cells * FLOAT))
+    held = state + kept
+    block = min(s.images, s.block)
+    forward = forward_bytes(s.side, s.stem, min(block, s.together))
+    # The feature maps of a block, and twice as its tokens.
+    pass_bytes = forward + block * (3 * features + 2 * coefficients)
+    pixels = BLOCKS_HELD * block * 3 * s.side**2 * FLOAT
     # Coefficients that wait for being added to the statistics, and all of them put together.
     waiting = 2 * min(s.images, ADDED_AT_ONCE + s.block) * coefficients
-    worker = forward_bytes(s.side, s.stem, s.block) + pixels + state + waiting
+    # Blocks from which the edges were found, and are then added.
     first = min(s.images, EDGE_IMAGES + s.block) * (coefficients + features)
-    kept = min(FEATURE_CACHE_BYTES, s.images * features // 2)
-    collect = state + kept + max(first, 2 * state) + s.workers * worker
-    summarise = 3 * state + kept
-    pursuit = SIGNALS_AT_ONCE * (s.words + (s.atoms + 8) * s.d_out) * FLOAT
-    explain = state + kept + 3 * s.words * s.d_out * FLOAT + 3 * s.pairs * s.atoms * FLOAT + pursuit
+    worker = state + pass_bytes + pixels + max(waiting, first)
     calibration = min(s.images, CALIBRATION_IMAGES)
-    units = state + kept + 6 * UNITS_AT_ONCE * calibration * s.heads * DOUBLE
+    pursuit = SIGNALS_AT_ONCE * (2 * s.words + (s.atoms + 8) * s.d_out) * FLOAT
     # Cosines of a block with all pairs, lists of who has which image, and flags of common images.
     flags = min(s.images, MOST_COMMON) * FLOAT
-    neighbours = state + kept + s.pairs * (2 * PAIRS_AT_ONCE * FLOAT + 3 * RANKS * LONG + flags)
+    fitted = min(s.images * s.cells, FITTED_CELLS) * s.neurons * FLOAT
     maps = store_parts(s).get("maps", 0)
     places = s.pairs * (TOP_SHOWN + BOTTOM_SHOWN) * LONG
-    mapped = store_parts(s)["statistics"]
-    exemplars = state + kept + 5 * places + maps + mapped + forward_bytes(s.side, s.stem, s.block)
-    elsewhere = s.processes * (own + state + first)
-    return (
-        own
-        + elsewhere
-        + max(load, texts, collect, summarise, explain, units, neighbours, exemplars)
-    )
+    return {
+        "load": s.weights,
+        "texts": TEXT_ARRAYS_ALIVE * TOKENS_AT_ONCE * s.text * FLOAT,
+        "worker": worker,
+        "collect": held + max(2 * state, first) + s.workers * worker,
+        "summarise": held + 3 * state,
+        "explain": (held + 3 * s.words * s.d_out * FLOAT + 3 * s.pairs * s.atoms * FLOAT + pursuit),
+        "units": held + 6 * UNITS_AT_ONCE * calibration * s.heads * DOUBLE,
+        "neighbours": held + s.pairs * (2 * PAIRS_AT_ONCE * FLOAT + 3 * RANKS * LONG + flags),
+        "familiarity": held + 2 * fitted + SCATTERS_ALIVE * s.neurons**2 * DOUBLE,
+        "exemplars": held + 5 * places + maps + store_parts(s)["statistics"] + pass_bytes,
+    }
 
 
 def _gigabytes(size: int) -> str:

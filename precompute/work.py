@@ -14,7 +14,6 @@ import numpy as np
 import torch
 
 from backend.clip import DEMO, ClipResNet
-from backend.clip.text import TEXT_BATCH
 from backend.pairs.statistics import RANKS
 from backend.progress import Progress
 from backend.store import StoreWriter
@@ -23,13 +22,13 @@ from backend.store.reader import Arrays
 from backend.store.writer import SCRATCH
 from precompute.datasets import ImageSet
 from precompute.engines.local import LocalEngine
-from precompute.estimate import Shapes, model_shapes
+from precompute.estimate import Shapes, images_in_pass, model_shapes
 from precompute.scratch import Scratch, StageRecord
 from precompute.stages.collect import Collected, Engine, collect
 from precompute.stages.explain import SIGNALS_AT_ONCE, cosine_steps
 from precompute.stages.plan import CALIBRATION_IMAGES, Plan
 
-IMAGES_AT_ONCE = 8
+IMAGES_AT_ONCE = 32
 SEGMENT_IMAGES = 1024
 """Images whose statistics are gathered before they are added to the running ones: what a killed
 job has to compute again, and what a worker takes at a time."""
@@ -99,14 +98,17 @@ class Job:
             bins=parameters.histogram_bins,
             block=parameters.images_at_once,
             exemplars=self.exemplars,
-            prompts=min(TEXT_BATCH, len(self.vocabulary) * len(self.templates)),
             workers=self.engine.workers,
             processes=self.engine.processes,
         )
 
     def recorded(self) -> dict[str, Any]:
         """The parameters, with the kind of device: sums on another have other last digits."""
-        more = {"device": self.model.device.type, "vocabulary_source": self.vocabulary_source}
+        more = {
+            "device": self.model.device.type,
+            "images_in_pass": images_in_pass(self.model),
+            "vocabulary_source": self.vocabulary_source,
+        }
         return {**self.parameters.recorded(), **more}
 
     def slug(self) -> str:

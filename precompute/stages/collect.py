@@ -197,7 +197,6 @@ class Running:
             rows.reserve()
         # By itself, so that it is not written again with every state.
         write_durably(self._folder / EDGES, array_chunks({"edges": edges.cpu().numpy()}))
-        self._save()
 
     def add(self, segment: Segment) -> None:
         """Folds the next segment in."""

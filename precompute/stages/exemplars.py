@@ -99,10 +99,9 @@ def features_of(
     for block in decomposed(model, images, list(parts.values())):
         if block.found is None:
             continue
-        maps, attention = rounded_features(block.found)
         for place, number in enumerate(block.numbers):
             if number in missing:
-                yield number, maps[place], attention[place]
+                yield (number, *rounded_features(block.found, place))
 
 
 def thumbnails(

@@ -10,9 +10,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from backend.clip import ClipResNet
-from backend.pairs.familiarity import cross_strangeness, usual_cells
+from backend.pairs.familiarity import usual_images
 from backend.store.format import FAMILIARITY
 from precompute.stages.exemplars import features_of
+from precompute.stages.plan import FITTED_CELLS, FITTED_IMAGES
+from precompute.stages.segments import grid_side
 from precompute.work import Work
 
 MEANINGLESS_TEXTS = 512
@@ -28,12 +30,6 @@ WORDS = (1, 3)
 
 SEED = 0
 
-FITTED_IMAGES = 512
-"""Images, evenly spread over the set, that what is usual is fitted to."""
-
-FITTED_CELLS = 1 << 15
-"""Cells of all fitted images together: 400 MB of float32 at 3,072 neurons."""
-
 QUANTILES = 101
 
 
@@ -47,7 +43,7 @@ def familiarity_arrays(
     null: Float[Tensor, " sample"], cells: Float[Tensor, "image cell neuron"]
 ) -> dict[str, np.ndarray]:
     """What the store keeps, of meaningless texts and of cells of the images."""
-    usual = usual_cells(cells.flatten(0, 1))
+    usual, strange = usual_images(cells)
     levels = torch.linspace(0, 1, QUANTILES)
     return {
         "text_null": null.numpy(),
@@ -55,7 +51,7 @@ def familiarity_arrays(
         "cell_axes": usual.axes.numpy(),
         "cell_variance": usual.variance.numpy(),
         "cell_rest": usual.rest.numpy(),
-        "image_strangeness": torch.quantile(cross_strangeness(cells), levels).numpy(),
+        "image_strangeness": torch.quantile(strange, levels).numpy(),
     }
 
 
@@ -92,15 +88,16 @@ def _cells(work: Work) -> Float[Tensor, "image cell neuron"]:
     readable = collected.readable.nonzero()[:, 0]
     wanted = min(FITTED_IMAGES, len(readable))
     numbers = [int(readable[place * len(readable) // wanted]) for place in range(wanted)]
+    places = {number: place for place, number in enumerate(numbers)}
     model, images = work.job.model, work.job.images
-    found: dict[int, Tensor] = {}
-    with work.progress.stage("familiarity", len(numbers)) as advance:
+    kept = max(1, min(grid_side(model) ** 2, FITTED_CELLS // wanted))
+    found = torch.zeros(wanted, kept, model.factors.n_neurons)
+    with work.progress.stage("familiarity", wanted) as advance:
         for number, feature_map, _ in features_of(
             model, images, collected.features, numbers, collected.plan
         ):
             cells = feature_map.flatten(1).T
-            kept = max(1, min(len(cells), FITTED_CELLS // len(numbers)))
             spread = torch.linspace(0, len(cells) - 1, kept).round().long()
-            found[number] = cells[spread].float()
+            found[places[number]] = cells[spread]
             advance(1)
-    return torch.stack([found[number] for number in sorted(found)])
+    return found

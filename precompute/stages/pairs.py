@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from backend.pairs.factors import Factors, head_directions
+from backend.pairs.factors import Factors, write_norms
 from backend.pairs.held_out import pair_scores
+from backend.pairs.similarity import orientation_scale, oriented_directions
 from backend.pairs.sparse_coding import centred_dictionary
 from backend.store.format import (
     EMBEDDINGS,
@@ -112,9 +113,13 @@ def sampled_directions(factors: Factors) -> Float[Tensor, "sample d_out"]:
     """Directions of random pairs."""
     generator = torch.Generator().manual_seed(NULL_SEED)
     chosen = torch.randint(factors.n_pairs, (NULL_SAMPLES,), generator=generator)
-    head, neuron = (chosen // factors.n_neurons).tolist(), (chosen % factors.n_neurons).tolist()
-    return torch.stack(
-        [head_directions(factors, head=h)[n] for h, n in zip(head, neuron, strict=True)]
+    chosen = chosen.to(factors.value.device)
+    norms = write_norms(factors)
+    return oriented_directions(
+        factors,
+        orientation_scale(torch.ones_like(norms), norms),
+        head=chosen // factors.n_neurons,
+        neuron=chosen % factors.n_neurons,
     )
 
 

@@ -10,6 +10,12 @@ import numpy as np
 CALIBRATION_IMAGES = 700
 """Images whose coefficients are kept for neurons' and heads' own components: 410 MB (RN50x16)."""
 
+FITTED_IMAGES = 512
+"""Images, evenly spread over the set, that what is usual is fitted to."""
+
+FITTED_CELLS = 1 << 15
+"""Cells of all fitted images together: 400 MB of float32 at 3,072 neurons."""
+
 
 @dataclass(frozen=True)
 class Plan:

@@ -35,20 +35,20 @@ class FeatureCache:
     maps: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
     def keep(self, numbers: list[int], found: Decomposition) -> None:
-        maps, attention = rounded_features(found)
-        size = (maps.nbytes + attention.nbytes) // max(len(numbers), 1)
+        """Keeps the first images for which there is still room."""
         for place, number in enumerate(numbers):
+            size = found.feature_map[place].nbytes // 2 + found.attention[place].nbytes
             if self.held + size > self.limit:
                 return
-            self.maps[number] = (maps[place].clone(), attention[place].clone())
+            self.maps[number] = rounded_features(found, place)
             self.held += size
 
 
 def rounded_features(
-    found: Decomposition,
-) -> tuple[Float[Tensor, "image neuron row column"], Float[Tensor, "image head token"]]:
-    """Feature maps and attention as heatmaps are made of them, whether kept or computed again."""
-    return found.feature_map.half().cpu(), found.attention.cpu()
+    found: Decomposition, place: int
+) -> tuple[Float[Tensor, "neuron row column"], Float[Tensor, "head token"]]:
+    """An image's features and attention as heatmaps are made of them, kept or computed again."""
+    return found.feature_map[place].half().cpu(), found.attention[place].to("cpu", copy=True)
 
 
 @dataclass(frozen=True)

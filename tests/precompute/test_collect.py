@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from backend.clip import ClipResNet
+from backend.clip.models import PASS_IMAGES
 from precompute.datasets import ImageFolder
 from precompute.engines.local import LocalEngine
 from precompute.errors import InputError
@@ -180,6 +181,15 @@ def test_a_kill_while_rows_are_written_changes_no_bit(
         with pytest.raises(Killed):
             gather(tiny, patches, tmp_path / "again", plan())
     assert bits(gather(tiny, patches, tmp_path / "again", plan())) == bits(whole)
+
+
+def test_more_images_than_one_pass_takes_are_taken_in_several(tiny: ClipResNet) -> None:
+    pixels = torch.rand(2 * PASS_IMAGES + 3, 3, 64, 64)
+    found = tiny.decompose(pixels)
+    for place in (0, PASS_IMAGES, 2 * PASS_IMAGES + 2):
+        alone = tiny.decompose(pixels[place : place + 1])
+        torch.testing.assert_close(found.feature_map[place], alone.feature_map[0])
+        torch.testing.assert_close(found.coefficients[place], alone.coefficients[0])
 
 
 def test_the_feature_cache_keeps_to_its_bound(tiny: ClipResNet) -> None:

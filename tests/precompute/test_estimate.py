@@ -29,10 +29,10 @@ RN50X16 = Shapes(
     words=30_000,
     atoms=64,
     bins=32,
-    block=8,
+    block=32,
     exemplars=True,
-    prompt=77 * 768,
-    prompts=256,
+    text=768,
+    together=8,
 )
 
 
@@ -47,7 +47,7 @@ def test_the_paper_s_model_fits_a_small_machine() -> None:
 
 
 @pytest.mark.parametrize(
-    "shape", ["images", "words", "atoms", "workers", "processes", "block", "prompts"]
+    "shape", ["images", "words", "atoms", "workers", "processes", "block", "together"]
 )
 def test_more_of_anything_never_takes_less(shape: str) -> None:
     more = replace(RN50X16, **{shape: 2 * getattr(RN50X16, shape) + 1})
@@ -109,7 +109,7 @@ def test_the_estimate_is_printed_first(job: Job, capsys: pytest.CaptureFixture[s
 
 
 def test_blocks_are_as_large_as_memory_allows(tiny: ClipResNet) -> None:
-    assert images_at_once(tiny) == 8
+    assert images_at_once(tiny) == 32
 
 
 @pytest.mark.parametrize(

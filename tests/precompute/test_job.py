@@ -13,12 +13,14 @@ from PIL import Image
 from sklearn.linear_model import orthogonal_mp
 from typer.testing import CliRunner
 
-from backend.clip import load_model
+from backend.clip import ClipResNet, load_model
+from backend.pairs.factors import head_directions
 from backend.store import Store, open_store
 from backend.store.format import BOTTOM_SHOWN, INDEX_ATOMS, MANIFEST, TOP_SHOWN
 from precompute.application import app
 from precompute.demo_world.scenes import scenes
-from precompute.stages.pairs import inverse_index
+from precompute.stages.explain import NULL_SAMPLES
+from precompute.stages.pairs import inverse_index, sampled_directions
 from precompute.store.integrity import check_integrity
 
 WORDS = [
@@ -286,6 +288,12 @@ def test_the_index_holds_weights_of_any_size() -> None:
     assert index["offsets"].tolist() == [0, 2, 3, 3]
     assert index["pairs"].tolist() == [0, 1, 0]
     assert index["weights"].tolist() == [1e5, 0.5, -9e4]
+
+
+def test_directions_behind_the_shuffled_null_are_pairs(tiny: ClipResNet) -> None:
+    found = sampled_directions(tiny.factors)
+    pairs = torch.cat([head_directions(tiny.factors, head=h) for h in range(tiny.factors.n_heads)])
+    torch.testing.assert_close((found @ pairs.T).amax(dim=1), torch.ones(NULL_SAMPLES))
 
 
 def test_nulls_reach_less_than_pairs_and_never_fall(store: Store) -> None:
