@@ -540,3 +540,26 @@ def test_a_result_has_no_accessibility_violations(
     assert violations(axe, page) == []
     page.get_by_role("button", name="Share this result").click()
     assert violations(axe, page) == []
+
+
+def test_a_list_of_pairs_can_be_made_longer(page: Page, sample: bytes) -> None:
+    segment(page, sample, "red")
+    page.get_by_role("tab", name="Score").click()
+    rows = page.locator("[data-panel=score] .pair-row [data-pair-link]")
+    expect(rows).to_have_count(10)
+    page.get_by_role("button", name="Show the 100 strongest pairs").click()
+    expect(rows).to_have_count(100)
+    expect(rows.nth(10)).to_be_focused()
+    expect(page.locator("[data-panel=score] [data-neurons]")).to_contain_text("By neuron: ")
+
+
+def test_what_is_pressed_before_the_scripts_listen_is_done_then(page: Page, sample: bytes) -> None:
+    segment(page, sample, "red")
+    held: list[Route] = []
+    page.route("**/js/lab.js", held.append)
+    page.reload(wait_until="commit")
+    score = page.get_by_role("tab", name="Score")
+    score.click()
+    expect(score).to_have_attribute("aria-selected", "false")
+    held[0].continue_()
+    expect(score).to_have_attribute("aria-selected", "true")

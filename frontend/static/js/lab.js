@@ -224,6 +224,7 @@ class Lab {
     const shown = this.root.querySelector("[data-segmentation]");
     if (shown instanceof HTMLElement) await this.#openResult(shown.dataset.segmentation ?? "");
     await this.#openPanels(query);
+    this.root.dispatchEvent(new Event("lab-listens", { bubbles: true }));
     this.#tellShare();
     const off = query.getAll("off");
     if (this.segmentation && off.length > 0) off.forEach(this.switchOff);

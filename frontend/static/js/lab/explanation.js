@@ -8,8 +8,11 @@ import { copy, csvOf, curlOf, htmlOf, svgOf } from "./files.js";
 import { pairRows } from "./pair_rows.js";
 import { Work } from "./work.js";
 
-/** Pairs that a list shows; the others are summed in one row. */
+/** Pairs that a list shows at first; the others are summed in one row. */
 const PAIRS_SHOWN = 10;
+
+/** Pairs that it shows when more are wanted: all that the API tells. */
+const MOST_SHOWN = 100;
 
 /** @typedef {import("./wire.js").Attribution} Attribution */
 /** @typedef {import("./waterfall.js").Sum} Sum */
@@ -89,13 +92,33 @@ export class Explanation {
         map: (/** @type {string} */ address) => void this.#showMap(address),
         off: this.bench.switchOff,
       };
-      this.rows.replaceChildren(pairRows(this.sumOf(answer), actions));
+      const sum = this.sumOf(answer);
+      this.rows.replaceChildren(pairRows(sum, actions), ...this.#more(sum, answer, use));
       this.files.hidden = false;
       use(answer);
     });
     if (this.work.busy) return;
     this.rows.classList.remove("is-waiting");
     if (!done && this.answer === null) this.rows.replaceChildren();
+  }
+
+  /**
+   * What asks for a longer list, where there is one.
+   * @param {Sum} sum
+   * @param {Attribution} answer
+   * @param {(answer: Attribution) => void} use
+   */
+  #more({ pairs, remainder }, answer, use) {
+    const most = Math.min(MOST_SHOWN, pairs.length + remainder.pairs);
+    if (pairs.length >= most) return [];
+    const button = element("button", { type: "button" }, `Show the ${most} strongest pairs`);
+    button.addEventListener("click", async () => {
+      const question = { ...questionOf(answer), top: most };
+      await this.#run((signal) => this.#post(question, signal), use);
+      // The focus goes on where the list went on.
+      [...this.rows.querySelectorAll("a")][pairs.length]?.focus();
+    });
+    return [element("p", { class: "actions" }, button)];
   }
 
   /**

@@ -8,8 +8,8 @@ import { Explanation } from "./explanation.js";
 
 /** @typedef {import("./wire.js").Attribution} Attribution */
 
-/** Heads that are named below the score. */
-const HEADS_SHOWN = 4;
+/** Heads, and neurons, that are named below the score. */
+const NAMED = 4;
 
 export class Score {
   /**
@@ -24,6 +24,7 @@ export class Score {
     this.verdict = part(root, "[data-verdict]", HTMLElement);
     this.where = part(root, "[data-where]", HTMLButtonElement);
     this.heads = part(root, "[data-heads]", HTMLElement);
+    this.neurons = part(root, "[data-neurons]", HTMLElement);
     this.known = part(this.form, "datalist", HTMLDataListElement);
     this.explanation = new Explanation(root, bench, sumOf);
     this.form.addEventListener("submit", (event) => {
@@ -66,6 +67,7 @@ export class Score {
     this.verdict.replaceChildren();
     this.where.hidden = true;
     this.heads.replaceChildren();
+    this.neurons.replaceChildren();
     this.known.replaceChildren(...names.map((name) => element("option", { value: name })));
     if (!names.includes(this.text.value)) this.text.value = names[0] ?? "";
   }
@@ -81,23 +83,26 @@ export class Score {
       element("strong", {}, number(answer.score)),
       ` (cosine): pairs give ${signed(answer.positive)} and take ${number(answer.negative)}.`,
     );
-    this.heads.replaceChildren("By head: ", ...this.#strongestHeads(answer));
+    const heads = answer.heads.map((each) => ({ ...each, kind: "head", number: each.head }));
+    const neurons = answer.neurons.map((each) => ({ ...each, kind: "neuron", number: each.neuron }));
+    this.heads.replaceChildren("By head: ", ...this.#strongest(heads));
+    this.neurons.replaceChildren("By neuron: ", ...this.#strongest(neurons));
     announce(this.verdict.textContent ?? "");
   }
 
   /**
-   * The heads whose pairs add or take most, each to be switched off.
-   * @param {Attribution} answer
+   * The heads or neurons whose pairs add or take most, each to be switched off.
+   * @param {{kind: string, number: number, contribution: number}[]} units
    */
-  #strongestHeads({ heads }) {
-    return [...heads]
+  #strongest(units) {
+    return units
       .sort((one, two) => Math.abs(two.contribution) - Math.abs(one.contribution))
-      .slice(0, HEADS_SHOWN)
-      .flatMap(({ head, contribution }, place) => {
+      .slice(0, NAMED)
+      .flatMap(({ kind, number: which, contribution }, place) => {
         const off = element("button", { type: "button", class: "linklike" }, "off");
-        off.setAttribute("aria-label", `Switch off head ${head}`);
-        off.addEventListener("click", () => this.bench.switchOff(`head:${head}`));
-        return [`${place === 0 ? "" : ", "}${head} ${signed(contribution)} `, off];
+        off.setAttribute("aria-label", `Switch off ${kind} ${which}`);
+        off.addEventListener("click", () => this.bench.switchOff(`${kind}:${which}`));
+        return [`${place === 0 ? "" : ", "}${which} ${signed(contribution)} `, off];
       });
   }
 

@@ -83,6 +83,7 @@
  * @property {number} positive
  * @property {number} negative
  * @property {{head: number, contribution: number}[]} heads
+ * @property {{neuron: number, contribution: number}[]} neurons the strongest
  * @property {{cells: Cells, rows: number, columns: number, position: number, constant: number, scale: number, heatmap_url: string, region: Region}} tokens
  * @property {CellAnswer | null} cell
  * @property {PairMap[]} maps
