@@ -2,13 +2,43 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from backend.clip.encoded import EncodedImage
     from backend.clip.encoder import EncodingSettings
+
+
+class UnderWay:
+    """Pictures that a request takes through the backbone now; other requests for them wait.
+
+    Of one event loop, which alone may use it.
+    """
+
+    def __init__(self) -> None:
+        self._ended: dict[tuple[str, EncodingSettings], asyncio.Event] = {}
+
+    @asynccontextmanager
+    async def encoding(self, image: str, view: EncodingSettings) -> AsyncIterator[None]:
+        """Within it others wait, however it ends."""
+        ended = self._ended[image, view] = asyncio.Event()
+        try:
+            yield
+        finally:
+            del self._ended[image, view]
+            ended.set()
+
+    async def wait(self, image: str, view: EncodingSettings) -> bool:
+        """Whether somebody was at it, who has ended now."""
+        ended = self._ended.get((image, view))
+        if ended is not None:
+            await ended.wait()
+        return ended is not None
 
 
 class EncodedImages:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from backend.server import schemas
 from backend.server.asking import check_work
-from backend.server.encoded import EncodedImages
+from backend.server.encoded import EncodedImages, UnderWay
 from backend.server.engine import BusyError, Clock, Engine, Passes
 from backend.server.images import Given, Images, OpenImage, Seen
 from backend.server.live import LiveModels
@@ -91,6 +91,7 @@ class Lab:
         self._images = images
         self.encoded = encoded
         self._in_work = 0
+        self._under_way = UnderWay()
 
     @asynccontextmanager
     async def place(self, opened: OpenStore) -> AsyncIterator[None]:
@@ -144,12 +145,16 @@ class Lab:
         )
         clock = Clock()
         encoded = self.encoded.find(image.id, view)
+        # Whoever waited may find that the other was cancelled: then it is the next one's turn.
+        while encoded is None and await self._under_way.wait(image.id, view):
+            encoded = self.encoded.find(image.id, view)
         if encoded is not None:
             work = partial(self._answer, opened, image, view, question, encoded)
             result, seen = await self._engine.run(opened.model_key, work, clock)
         else:
-            passes = await self._passes(opened, image, view, question)
-            result, seen = await self._engine.run(opened.model_key, passes, clock)
+            async with self._under_way.encoding(image.id, view):
+                passes = await self._passes(opened, image, view, question)
+                result, seen = await self._engine.run(opened.model_key, passes, clock)
         answer = Answer(result, seen, encoded is not None, clock.waited, clock.taken)
         return image, answer
 
