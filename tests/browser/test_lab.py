@@ -556,7 +556,7 @@ def test_a_list_of_pairs_can_be_made_longer(page: Page, sample: bytes) -> None:
 def test_what_is_pressed_before_the_scripts_listen_is_done_then(page: Page, sample: bytes) -> None:
     segment(page, sample, "red")
     held: list[Route] = []
-    page.route("**/js/lab.js", held.append)
+    page.route("**/js/lab.js", lambda route: held.append(route))
     page.reload(wait_until="commit")
     score = page.get_by_role("tab", name="Score")
     score.click()
