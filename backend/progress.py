@@ -26,8 +26,18 @@ class _Rate(ProgressColumn):
     """Units a second."""
 
     def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:,.0f}/s" if speed else "", style="progress.data.speed")
+        return Text(rate_text(task.finished_speed or task.speed), style="progress.data.speed")
+
+
+def rate_text(speed: float | None) -> str:
+    """Units a second, or a minute where there are few; empty while it is not known."""
+    if not speed:
+        return ""
+    return f"{speed:,.0f}/s" if speed >= SLOWEST_PER_SECOND else f"{60 * speed:,.1f}/min"
+
+
+SLOWEST_PER_SECOND = 2.0
+"""A slower rate is told by the minute."""
 
 
 class Progress:

@@ -16,7 +16,7 @@ from backend.pairs.factors import write_norms
 from backend.pairs.sinks import sink_tokens
 from backend.pairs.statistics import OrientedStatistics, monosemanticity, orient, percentiles
 from backend.progress import Progress
-from backend.store import Manifest, StoreWriter, open_store
+from backend.store import Manifest, StoreError, StoreWriter, open_store
 from backend.store.format import (
     BOTTOM_SHOWN,
     EMBEDDINGS,
@@ -76,8 +76,11 @@ def run(job: Job, progress: Progress) -> Manifest:
         done = [stage.name for stage in stages if work.scratch.record(stage.name)]
         if done:
             progress.note(f"taken over: {', '.join(done)}")
-        for stage in stages:
-            work.perform(stage)
+        try:
+            for stage in stages:
+                work.perform(stage)
+        except StoreError as error:
+            raise StoreError(f"{error}; what is done is kept: go on with --resume") from error
         work.scratch.remove()
     return finish(work)
 
@@ -163,10 +166,11 @@ def finish(work: Work) -> Manifest:
 def write_vocabulary(work: Work) -> None:
     """The words and their embeddings, in parts: with 80 templates a large list takes hours."""
     words = work.job.vocabulary
+    in_part = max(1, PROMPTS_IN_PART // len(work.job.templates))
     parts = []
     with work.progress.stage("words", len(words)) as advance:
-        for start in range(0, len(words), WORDS_IN_PART):
-            part = words[start : start + WORDS_IN_PART]
+        for start in range(0, len(words), in_part):
+            part = words[start : start + in_part]
 
             def embed(part: list[str] = part) -> dict[str, np.ndarray]:
                 return vocabulary_arrays(work.job.model, part, work.job.templates)
@@ -181,8 +185,8 @@ def write_vocabulary(work: Work) -> None:
 MOST_NAMED = 3
 """Unreadable images named on the screen; the manifest names all."""
 
-WORDS_IN_PART = 256
-"""Words that a killed job may have to embed again; a multiple of those in one batch."""
+PROMPTS_IN_PART = 1024
+"""Prompts that a killed job may have to embed again, and after which progress is told: seconds."""
 
 
 def write_factors(work: Work) -> None:

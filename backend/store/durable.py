@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,9 @@ def write_durably(target: Path, chunks: Iterable[bytes | memoryview]) -> tuple[i
         temporary.replace(target)
         sync_folder(target.parent)
     except OSError as error:
+        # A torn file on a full disk would be in the way of whoever goes on.
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise StoreError(f"{target} cannot be written: {error.strerror}") from error
     return size, digest.hexdigest()
 

@@ -40,9 +40,6 @@ MORE_FUNCTION_WORDS = frozenset({
 """Not on it: forms of auxiliaries whose other forms are, and contractions of words on it that are
 common without their apostrophe."""
 
-WORDS_AT_ONCE = 32
-"""Words per call of the text tower: 2,560 prompts with 80 templates."""
-
 FEWEST_WORDS = 2
 LONGEST_WORD = 100
 
@@ -112,12 +109,9 @@ def vocabulary_arrays(
     model: ClipResNet, words: Sequence[str], templates: Sequence[str]
 ) -> dict[str, np.ndarray]:
     """What the store keeps of words: unit embeddings, not centred, and how well they are known."""
-    parts = [
-        model.read_texts(words[start : start + WORDS_AT_ONCE], templates)
-        for start in range(0, len(words), WORDS_AT_ONCE)
-    ]
+    read = model.read_texts(words, templates)
     return {
-        "embeddings": torch.cat([part.embeddings for part in parts]).cpu().numpy(),
-        "agreement": torch.cat([part.agreement for part in parts]).cpu().numpy(),
-        "trained": torch.cat([part.trained for part in parts]).to(torch.uint8).numpy(),
+        "embeddings": read.embeddings.cpu().numpy(),
+        "agreement": read.agreement.cpu().numpy(),
+        "trained": read.trained.to(torch.uint8).numpy(),
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,6 +66,24 @@ def test_a_kill_before_or_after_any_stage(
             run(job, QUIET)
     assert run(job, QUIET).data_version == whole.data_version
     assert not (job.out / "scratch").exists()
+
+
+@pytest.mark.parametrize("written", [6, 12, 20])
+def test_a_disk_that_fills_up_is_told_and_what_was_done_is_kept(
+    job: Job, whole: Manifest, written: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = iter(range(written))
+
+    def fill(handle: int) -> None:
+        if next(left, None) is None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fill)
+        with pytest.raises(StoreError, match=r"cannot be written: No space left.*--resume"):
+            run(job, QUIET)
+    assert not list(job.out.rglob("*.tmp"))
+    assert run(job, QUIET).data_version == whole.data_version
 
 
 def test_a_finished_store_is_recognised(
