@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import sys
 import tarfile
@@ -60,6 +61,28 @@ def shards(tmp_path: Path) -> Path:
     )
     tar(folder / "part-001.tar", [("003.png", png(30)), ("004.png", b"torn"), ("005.png", png(50))])
     return folder
+
+
+def test_folders_are_listed_in_the_order_of_paths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["b.png", "a/z.JPG", "a/c/d.png", "a.png", "a-b/x.webp", "a/notes.txt", "locked/y.png"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(png(1))
+    (tmp_path / "a" / "again").symlink_to(tmp_path, target_is_directory=True)
+    scandir = os.scandir
+
+    def scan(folder: Path) -> object:
+        if Path(folder).name == "locked":
+            raise PermissionError
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    found = open_images(str(tmp_path))
+    listed = [found.relative_name(number) for number in range(len(found))]
+    assert listed == ["a/c/d.png", "a/z.JPG", "a-b/x.webp", "a.png", "b.png"]
+    assert found.damaged == [f"{tmp_path / 'locked'} cannot be listed"]
 
 
 def test_shards_are_numbered_in_order(shards: Path) -> None:
