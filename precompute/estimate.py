@@ -1,6 +1,6 @@
 """What a job will take, from its shapes alone: told before the long work, checked against the disk.
 
-RN50x16, 1,000 images, 30,000 words, 64 atoms: 5.4 GB of memory, 1.1 GB of scratch, 1.0 GB of store
+RN50x16, 1,000 images, 30,000 words, 64 atoms: 5.4 GB of memory, 0.8 GB of scratch, 1.0 GB of store
 """
 
 from __future__ import annotations
