@@ -15,6 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from precompute.demo_world.drawings import LEARNT, described
 from precompute.demo_world.images import write_images
 from precompute.errors import InputError
 
@@ -53,6 +54,14 @@ def demo_train(
     first_step: Annotated[
         int, typer.Option(help="Step of the schedule to begin at; with --start.")
     ] = 0,
+    drawings: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Other artists' drawings to train with as well: a folder of images named by code "
+            "points or of an Iconify icon set; may be given again. None is shipped; the demo's "
+            f"weights were made with {described(LEARNT)}.",
+        ),
+    ] = None,
 ) -> None:
     """Train the demo model from scratch, or go on with an interrupted run (hours on a CPU)."""
     from precompute.demo_world.training import TrainingSettings, train  # torch and open_clip: slow
@@ -64,6 +73,7 @@ def demo_train(
         seed=seed,
         start=start,
         first_step=first_step,
+        drawings=drawings or (),
     )
     columns = [
         TextColumn("{task.description}"),

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from precompute.demo_world.layout import MOST_OBJECTS, NO_TINT, TRAINING, Integers, Layout
-from precompute.demo_world.redrawing import Redrawing
+from precompute.demo_world.redrawing import Redrawing, Repertoire
 from precompute.demo_world.scenes import generate_batch
 from precompute.demo_world.schedule import Phase, Schedule
 from precompute.demo_world.vocabulary import TEMPLATES, Lexicon
@@ -56,7 +56,9 @@ class Lesson:
     tints: Tensor
 
 
-def lesson(schedule: Schedule, step: int, *, seed: int, lexicon: Lexicon) -> Lesson:
+def lesson(
+    schedule: Schedule, step: int, *, seed: int, lexicon: Lexicon, drawings: Repertoire
+) -> Lesson:
     """The material of a step: the same for the same seed and schedule, whenever it is asked for."""
     place, _ = schedule.phase(step)
     phase = schedule.phases[place]
@@ -69,7 +71,7 @@ def lesson(schedule: Schedule, step: int, *, seed: int, lexicon: Lexicon) -> Les
         objects=_counts(schedule, step, generator),
         style=phase.style,
         family=TRAINING,
-        redrawing=_redrawing(phase, generator),
+        redrawing=_redrawing(phase, drawings, generator),
     )
     words = _words(batch.layout, lexicon, generator)
     template = TEMPLATES[generator.integers(len(TEMPLATES))]
@@ -103,10 +105,12 @@ def _counts(schedule: Schedule, step: int, generator: np.random.Generator) -> in
     return np.where(crowd, generator.integers(2, MOST_OBJECTS + 1, phase.batch), 1)
 
 
-def _redrawing(phase: Phase, generator: np.random.Generator) -> Redrawing | None:
+def _redrawing(
+    phase: Phase, drawings: Repertoire, generator: np.random.Generator
+) -> Redrawing | None:
     if not phase.redrawn:
         return None
-    return Redrawing(phase.redrawn, seed=int(generator.integers(1 << 31)))
+    return Redrawing(phase.redrawn, int(generator.integers(1 << 31)), drawings)
 
 
 def _cell_shares(masks: Tensor) -> Tensor:

@@ -6,6 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+NEAR_WORDS = 0.05  # of cosine: words that fit a pair worse than the best by more than a few of
+# these don't count as its words
+
 
 def contrastive(images: Tensor, captions: Tensor, logit_scale: Tensor) -> Tensor:
     """CLIP's loss: each image picks its caption out of the batch, and the reverse.
@@ -90,3 +93,29 @@ def mixture(features: Tensor, background: Tensor, objects: Tensor) -> Tensor:
     )
     part = ground / (ground + things + 1e-6)
     return (4 * part * (1 - part)).mean()
+
+
+def accord(
+    coefficients: Tensor, directions: Tensor, words: Tensor, true: Tensor, weight: Tensor
+) -> Tensor:
+    """How far the words that pairs write are true of the scenes that drive them, from -1 to 1.
+
+    `coefficients` [scene, pair] in the batch; `directions` [pair, d_out], whose orientation is
+    chosen here; `words` unit [word, d_out]; `true` bool [scene, word]; `weight` [pair] how much
+    each pair counts. A pair's words are those most similar to its direction, by a softmax. For each
+    the coefficients' means over scenes that it is true of and over the others are compared, in
+    deviations of the pair; words that are true of no scene of the batch, or of all, count as 0.
+    """
+    values = coefficients - coefficients.mean(dim=0)
+    values = values / (values.square().mean(dim=0) + 1e-12).sqrt()
+    orientation = values.detach().pow(3).mean(dim=0).sign()
+    values = values * orientation
+    written = functional.normalize(directions, dim=1) * orientation[:, None]
+    centred = functional.normalize(words - words.mean(dim=0), dim=1)
+    meant = (written @ centred.T / NEAR_WORDS).softmax(dim=1)
+    positive = true.sum(dim=0)
+    shown = true.float() / positive.clamp(min=1)
+    absent = (~true).float() / (len(true) - positive).clamp(min=1)
+    told = (values.T @ (shown - absent) / 2).tanh()
+    told = told * ((positive > 0) & (positive < len(true)))
+    return ((meant * told).sum(dim=1) * weight).sum() / weight.sum()

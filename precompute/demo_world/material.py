@@ -21,6 +21,7 @@ from torch import Tensor
 from precompute.demo_world.evidence import Selection, draw_selection
 from precompute.demo_world.layout import TRAINING
 from precompute.demo_world.lessons import Lesson, lesson
+from precompute.demo_world.redrawing import Repertoire
 from precompute.demo_world.schedule import Schedule
 from precompute.demo_world.tower import normalise, through
 from precompute.demo_world.vocabulary import lexicon
@@ -54,8 +55,9 @@ class Materials:
         seed: int,
         half: bool,
         config: dict[str, Any],
+        drawings: Repertoire,
     ) -> None:
-        self._schedule, self._visual = schedule, visual
+        self._schedule, self._visual, self._drawings = schedule, visual, drawings
         self._seed, self._half, self._config = seed, half, config
         self._kept: dict[int, tuple[Lesson, Tensor]] = {}
 
@@ -86,7 +88,13 @@ class Materials:
 
     @torch.no_grad()
     def _make(self, step: int) -> tuple[Lesson, Tensor]:
-        own = lesson(self._schedule, step, seed=self._seed, lexicon=lexicon())
+        own = lesson(
+            self._schedule,
+            step,
+            seed=self._seed,
+            lexicon=lexicon(),
+            drawings=self._drawings,
+        )
         pixels = normalise(own.images, self._config).contiguous(memory_format=torch.channels_last)
         frozen = self._schedule.phases[self._schedule.phase(step)[0]].frozen
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._half):

@@ -1,4 +1,4 @@
-"""The atlas as other artists might draw it: other outlines, colours and shading, the same things.
+"""The atlas as other artists draw it, or might: other outlines, colours, shading, the same things.
 
 A model that has seen one drawing of each thing knows it by its exact hues and edges. Where every
 batch has drawings of its own, what is left to go by is what they share: the shape.
@@ -7,6 +7,7 @@ batch has drawings of its own, what is left to go by is what they share: the sha
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -25,6 +26,7 @@ SATURATION, CONTRAST, BRIGHTNESS = (0.3, 1.5), (0.6, 1.4), (-0.15, 0.15)
 FLAT_SHARE, SHADES = 0.4, (3, 7)  # drawings with a few shades a channel, and how many
 LINE_SHARE, LINE_CONTRAST = 0.3, 0.25  # drawings with dark lines, and the step of luma that has one
 SOFT_SHARE = 0.2  # drawings that lose their fine detail
+KEPT_SHARE = 0.5  # other artists' drawings that are taken as they are
 
 # To luma and two axes of hue and back (YIQ): a turn of the two axes is a turn of the hue.
 _TO_HUE = torch.tensor([[*LUMA], [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
@@ -32,26 +34,53 @@ _FROM_HUE = torch.linalg.inv(_TO_HUE)
 
 
 @dataclass(frozen=True)
+class Repertoire:
+    """Drawings by all artists: uint8 `sprites` [drawing, 4, side, side], premultiplied, and each
+    one's concept, as a place in the atlas, in `concept` [drawing]."""
+
+    sprites: Tensor
+    concept: Tensor
+
+    def pick(self, places: Tensor, generator: torch.Generator) -> Tensor:
+        """One of the drawings of each concept at `places`, every artist's equally likely."""
+        fits = (self.concept == places[:, None]).float()
+        return torch.multinomial(fits, 1, generator=generator)[:, 0]
+
+
+def repertoire(atlas: Atlas, others: Sequence[tuple[list[int], Atlas]]) -> Repertoire:
+    """The atlas's own drawings, first and in its order, and others with their concepts' places."""
+    own = torch.arange(len(atlas.concepts))
+    sprites = [atlas.levels[0], *(other.levels[0] for _, other in others)]
+    concept = [own, *(torch.tensor(places) for places, _ in others)]
+    return Repertoire(torch.cat(sprites), torch.cat(concept))
+
+
+@dataclass(frozen=True)
 class Redrawing:
-    """Which share of the concepts is drawn anew, from a seed."""
+    """Which share of the concepts is drawn anew, from a seed, and after which drawings."""
 
     share: float
     seed: int
+    repertoire: Repertoire
 
 
 def redraw(atlas: Atlas, places: Tensor, redrawing: Redrawing) -> Atlas:
     """The atlas with some of the concepts at `places` drawn anew; the others are as they were.
 
-    A concept whose name has a colour keeps its hues.
+    Drawings by other artists are taken as they are or changed further, the atlas's own always
+    changed. A concept whose name has a colour keeps its hues.
     """
     generator = torch.Generator().manual_seed(redrawing.seed)
     chosen = places[torch.rand(len(places), generator=generator) < redrawing.share]
     if not len(chosen):
         return atlas
+    drawn = redrawing.repertoire.pick(chosen, generator)
+    kept = (torch.rand(len(chosen), generator=generator) < KEPT_SHARE) & (drawn != chosen)
     turnable = torch.tensor([atlas.concepts[place].tintable for place in chosen.tolist()])
-    sprites = _bent(atlas.levels[0][chosen].float() / 255, generator)
-    sprites = _recoloured(sprites, turnable, generator)
+    given = redrawing.repertoire.sprites[drawn].float() / 255
+    sprites = _recoloured(_bent(given, generator), turnable, generator)
     sprites = _outlined(_softened(sprites, generator), generator)
+    sprites[kept] = given[kept]
     levels = []
     for level in range(LEVELS):
         whole = atlas.levels[level].clone()

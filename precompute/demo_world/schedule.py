@@ -15,14 +15,15 @@ class Phase:
 
     `crowds`: share of the batches that are of scenes with several objects, or with `mixed` of the
     scenes in every batch. `density`: the weight of that penalty at the phase's end, reached in a
-    straight line. `evidence`, `cells`, `regions`, `silence` and `mixture`: weights of
+    straight line. `evidence`, `cells`, `regions`, `silence`, `mixture` and `accord`: weights of
     these losses. `tints`: how much the words for tints count in the losses on words, others
     counting 1. `redrawn`: share of the concepts that each batch draws as another artist might.
     `peak`: a new course of the learning rate begins here, at this rate. `until`: the rate goes in a
     straight line to this one, from the peak or from where the phase before ended, in place of the
     cosine. `blend`: at the phase's end the weights are averaged with those at which the rate's
     course began, which get this share. `frozen`: how many stages of the image tower stand still,
-    from the first on, which saves time. `reuse`: how often a scene is met, on average: only every
+    from the first on, which saves time. `deep`: whether stages' second blocks learn; until then
+    they pass on what they get. `reuse`: how often a scene is met, on average: only every
     so many steps see new ones.
     """
 
@@ -37,6 +38,7 @@ class Phase:
     regions: float = 0.0
     silence: float = 0.0
     mixture: float = 0.0
+    accord: float = 0.0
     tints: float = 1.0
     mixed: bool = False
     redrawn: float = 0.0
@@ -44,6 +46,7 @@ class Phase:
     until: float | None = None
     blend: float = 0.0
     frozen: int = 0
+    deep: bool = False
     reuse: int = 1
 
 
@@ -82,6 +85,18 @@ _SUMS = Phase(
     reuse=4,
 )
 
+# Phases with second blocks in the last two stages: what the cells tell is made to fit the sum.
+_DEEP = replace(
+    _SUMS,
+    batch=64,
+    style=Style((0.4, 0.97), 30.0, 0.5),
+    silence=0.0,
+    mixture=1.0,
+    accord=1.5,
+    redrawn=0.5,
+    deep=True,
+)
+
 # Up to 128 pixels, objects may reach beyond the frame: their parts are then as large, in pixels,
 # as they will be at 256, so that the last phase has little left to learn.
 #
@@ -101,6 +116,8 @@ RECIPE: tuple[Phase, ...] = (
     replace(_SUMS, steps=50, until=2.85e-4),
     replace(_SUMS, steps=200, until=2.25e-4, frozen=1),
     replace(_SUMS, steps=350, until=0.0, blend=0.4),
+    replace(_DEEP, steps=1800, peak=6e-4, until=6e-4),
+    replace(_DEEP, steps=1800, until=0.0),
 )
 
 WARM_UP_STEPS = 100

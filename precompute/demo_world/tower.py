@@ -15,7 +15,7 @@ from typing import Any
 import open_clip
 import torch
 from open_clip.model import CLIP
-from open_clip.modified_resnet import ModifiedResNet
+from open_clip.modified_resnet import Bottleneck, ModifiedResNet
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -48,6 +48,16 @@ def stages(visual: ModifiedResNet) -> list[list[nn.Module]]:
     """The layers of an image tower's four stages; the stem belongs to the first."""
     stem = [visual.conv1, visual.bn1, visual.conv2, visual.bn2, visual.conv3, visual.bn3]
     return [[*stem, visual.layer1], [visual.layer2], [visual.layer3], [visual.layer4]]
+
+
+def second_blocks(visual: ModifiedResNet) -> dict[str, Bottleneck]:
+    """The blocks of an image tower that come after the first of their stage, by their names."""
+    return {
+        f"layer{stage}.{place}": block
+        for stage in range(1, 5)
+        for place, block in enumerate(getattr(visual, f"layer{stage}"))
+        if place
+    }
 
 
 def through(visual: ModifiedResNet, x: Tensor, chosen: range) -> Tensor:
@@ -104,6 +114,14 @@ def written(model: CLIP, coefficients: Tensor) -> Tensor:
     value = own.v_proj.weight.unflatten(0, (own.num_heads, -1))
     values = torch.einsum("ihn,hdn->ihd", coefficients, value).flatten(1)
     return functional.linear(values, own.c_proj.weight)
+
+
+def directions(model: CLIP, neurons: Tensor) -> Tensor:
+    """What the pairs of some neurons write per unit of coefficient, [head, neuron, d_out]."""
+    own = model.visual.attnpool
+    value = own.v_proj.weight[:, neurons].unflatten(0, (own.num_heads, -1))
+    output = own.c_proj.weight.unflatten(1, (own.num_heads, -1))
+    return torch.einsum("ohd,hdn->hno", output, value)
 
 
 def pool(model: CLIP, coefficients: Tensor) -> Tensor:

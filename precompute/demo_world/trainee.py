@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from precompute.demo_world.captions import OPENINGS
 from precompute.demo_world.palette import BACKGROUND_COLOURS, PATTERNS
-from precompute.demo_world.tower import Words, new_model, stages
+from precompute.demo_world.tower import Words, new_model, second_blocks, stages
 from precompute.demo_world.vocabulary import TEMPLATES, lexicon
 
 WEIGHT_DECAY = 0.05
@@ -85,6 +85,8 @@ def new_trainee(seed: int) -> Trainee:
     """A model with fresh weights, from the seed."""
     torch.manual_seed(seed)
     model = new_model()
+    for block in second_blocks(model.visual).values():
+        nn.init.zeros_(block.bn3.weight)  # it passes on what it gets until it has learnt better
     words = Words(all_texts())
     embedding = nn.Embedding(len(words.known), model.token_embedding.embedding_dim)
     nn.init.normal_(embedding.weight, std=0.02)
@@ -99,6 +101,8 @@ def new_trainee(seed: int) -> Trainee:
 def take_weights(trainee: Trainee, path: Path) -> None:
     """Begin with trained weights in the shipped form instead of fresh ones.
 
+    They may lack second blocks, which then pass on what they get.
+
     Raises ValueError for a file that is no such weights.
     """
     try:
@@ -108,21 +112,27 @@ def take_weights(trainee: Trainee, path: Path) -> None:
         missing, surplus = trainee.model.load_state_dict(state, strict=False)
     except (SafetensorError, KeyError, RuntimeError) as error:
         raise ValueError(f"{path} does not hold weights of the demo model.") from error
-    if missing != [TABLE] or surplus:
+    added = tuple(f"visual.{name}." for name in second_blocks(trainee.model.visual))
+    if surplus or any(name != TABLE and not name.startswith(added) for name in missing):
         raise ValueError(f"{path} does not hold weights of the demo model.")
     with torch.no_grad():
         trainee.embedding.weight.copy_(table[trainee.words.known])
 
 
-def freeze(trainee: Trainee, stages_frozen: int) -> None:
+def freeze(trainee: Trainee, stages_frozen: int, *, deep: bool) -> None:
     """Put the model into training; the first stages of its image tower stand still.
 
-    Their mode isn't touched on the way: another thread may be looking through them.
+    So do all second blocks unless it is `deep`. The mode of what stands still isn't touched on the
+    way: another thread may be looking through it.
     """
+    later = set() if deep else set(second_blocks(trainee.model.visual).values())
     for stage, layers in enumerate(stages(trainee.model.visual)):
         for layer in layers:
-            layer.train(stage >= stages_frozen)
-            layer.requires_grad_(stage >= stages_frozen)
+            blocks = layer if isinstance(layer, nn.Sequential) else [layer]
+            for block in blocks:
+                learns = stage >= stages_frozen and block not in later
+                block.train(learns)
+                block.requires_grad_(learns)
 
 
 def new_optimizer(trainee: Trainee) -> torch.optim.AdamW:

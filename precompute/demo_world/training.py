@@ -53,16 +53,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from precompute.demo_world import losses
-from precompute.demo_world.evidence import partial_embedding
+from precompute.demo_world.atlas import load_atlas
+from precompute.demo_world.drawings import read_drawings
+from precompute.demo_world.evidence import Selection, partial_embedding
 from precompute.demo_world.layout import CLASSIFICATION
 from precompute.demo_world.lessons import Lesson
 from precompute.demo_world.material import Material, Materials, ahead
+from precompute.demo_world.redrawing import repertoire
 from precompute.demo_world.scenes import batches
 from precompute.demo_world.schedule import RECIPE, Phase, Schedule
 from precompute.demo_world.tower import (
     attend,
     block_output,
     coefficients,
+    directions,
     encode_text,
     normalise,
     pool,
@@ -87,6 +91,7 @@ from precompute.demo_world.vocabulary import TEMPLATES, lexicon
 MOST_GRADIENT = 1.0
 MOST_LOGIT_SCALE = 100.0
 MOST_BACKGROUND = 0.5  # of the area of a cell that shows an object
+NEURONS_HEARD = 128  # a step: of whose pairs accord is asked
 NAMING_SHARE, WORDS_SHARE = 1.0, 0.5  # beside the contrastive loss
 VALIDATION_SEED = 990_001  # scenes looked at while training; figures are made on other seeds
 
@@ -99,6 +104,8 @@ class TrainingSettings:
     """Where and how to train; counts in steps.
 
     `start`: weights to begin with instead of fresh ones, at the step `first_step` of the schedule.
+    `drawings`: folders of other artists' drawings, as
+    :func:`precompute.demo_world.drawings.read_drawings` reads them.
     `bfloat16` None: where the processor supports it.
     """
 
@@ -108,6 +115,7 @@ class TrainingSettings:
     seed: int = 0
     start: Path | None = None
     first_step: int = 0
+    drawings: Sequence[Path] = ()
     phases: Sequence[Phase] = RECIPE
     bfloat16: bool | None = None
     log_every: int = 20
@@ -146,14 +154,22 @@ def _run(settings: TrainingSettings, report: Reporter | None) -> None:
     optimizer = new_optimizer(trainee)
     first = _begin(settings, schedule, trainee, optimizer)
     half = has_bfloat16() if settings.bfloat16 is None else settings.bfloat16
+    drawings = repertoire(load_atlas(), [read_drawings(folder) for folder in settings.drawings])
     tell = _Log(settings.log, schedule.steps, report)
     visual = trainee.model.visual
     for phase, steps in schedule.runs(first):
         starts = phase.peak is not None and schedule.phase(steps.start)[1] == 0
         if starts or not trainee.earlier:
             trainee.remember()
-        freeze(trainee, phase.frozen)
-        make = Materials(schedule, visual, seed=settings.seed, half=half, config=config).of
+        freeze(trainee, phase.frozen, deep=phase.deep)
+        make = Materials(
+            schedule,
+            visual,
+            seed=settings.seed,
+            half=half,
+            config=config,
+            drawings=drawings,
+        ).of
         for step, material in zip(steps, ahead(make, steps), strict=True):
             rate, weights = schedule.rate(step), replace(phase, density=schedule.density(step))
             parts = learn(trainee, optimizer, material, rate=rate, phase=weights, half=half)
@@ -206,7 +222,7 @@ def learn(
     """
     for group in optimizer.param_groups:
         group["lr"] = rate
-    freeze(trainee, phase.frozen)
+    freeze(trainee, phase.frozen, deep=phase.deep)
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
         parts = material_losses(trainee, material, phase)
     loss = total_loss(parts, phase)
@@ -253,6 +269,8 @@ def material_losses(trainee: Trainee, material: Material, phase: Phase) -> dict[
         ground = written(model, added).float() / embedding.float().norm(dim=1, keepdim=True)
         scale = model.logit_scale.exp().detach()
         parts["silence"] = losses.silence(ground, texts[own.of_objects].detach(), scale)
+    if phase.accord:
+        parts["discord"] = _discord(trainee, coefficient, material.selection, texts, own.true)
     if phase.mixture:
         objects = own.cells[..., -1] < MOST_BACKGROUND
         parts["mixture"] = losses.mixture(cells, own.background, objects)
@@ -275,6 +293,18 @@ def _region_losses(
         "region_naming": _naming(trainee, images, texts, regions.true),
         "region_words": _words(trainee, images, texts[kept], regions.true[:, kept], weight[kept]),
     }
+
+
+def _discord(
+    trainee: Trainee, coefficient: Tensor, selection: Selection, texts: Tensor, true: Tensor
+) -> Tensor:
+    """How little what single pairs write is true of what drives them: of some neurons' pairs."""
+    generator = torch.Generator().manual_seed(selection.seed)
+    neurons = torch.randperm(coefficient.shape[2], generator=generator)[:NEURONS_HEARD]
+    values = coefficient[:, :, neurons].float().flatten(1)
+    written = directions(trainee.model, neurons).float().flatten(0, 1)
+    loudness = (values.std(dim=0) * written.norm(dim=1)).detach()
+    return 1 - losses.accord(values, written, texts, true, loudness)
 
 
 def _embed(trainee: Trainee, texts: list[str]) -> Tensor:
@@ -308,6 +338,8 @@ def total_loss(parts: dict[str, Tensor], phase: Phase) -> Tensor:
         loss = loss + phase.regions * regions
     if phase.silence:
         loss = loss + phase.silence * parts["silence"]
+    if phase.accord:
+        loss = loss + phase.accord * parts["discord"]
     if phase.mixture:
         loss = loss + phase.mixture * parts["mixture"]
     return loss

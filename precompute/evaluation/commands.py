@@ -10,17 +10,12 @@ import typer
 
 from backend.clip.models import DEMO_FOLDER
 from backend.options import AsJson
+from precompute.demo_world.drawings import MEASURED, described
 from precompute.errors import InputError
-from precompute.evaluation.drawings import ARTS
 from precompute.evaluation.report import DRAWINGS, TASKS, flatten, shown, sources, write_into_card
 from precompute.evaluation.report import evaluate as run
 
 CARD = DEMO_FOLDER / "MODEL_CARD.md"
-
-ART_HELP = "; ".join(
-    f"{art.name} {art.version} ({art.licence}): {art.fetch}, then --drawings {art.drawings}"
-    for art in ARTS
-)
 
 
 def evaluate(
@@ -35,7 +30,7 @@ def evaluate(
             "--drawings",
             help="For drawings: a folder of images named by code points (1f98b.png, 1F98B.svg) or "
             "of an Iconify icon set (icons.json, chars.json); may be given again. None is shipped; "
-            f"openly licensed ones are {ART_HELP}.",
+            f"openly licensed ones are {described(MEASURED)}.",
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",

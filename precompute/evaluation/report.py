@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from backend.clip import DEMO, ClipResNet, load_model
+from precompute.demo_world.drawings import art_of, name_of
 from precompute.evaluation.classification import classification
-from precompute.evaluation.drawings import art_of, drawings, name_of
+from precompute.evaluation.drawings import drawings
 from precompute.evaluation.explanations import explanations
 from precompute.evaluation.familiarity import familiarity
 from precompute.evaluation.segmentation import segmentation

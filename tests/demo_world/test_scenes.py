@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 import torch
@@ -106,12 +104,3 @@ def test_nonsense_is_refused_in_a_sentence(parameters: dict[str, int], said: str
         generate_scene(0, 0, **parameters)
     with pytest.raises(ValueError, match="seed"):
         generate_scene(-1, 0)
-
-
-@pytest.mark.slow
-def test_the_generator_keeps_up_with_training() -> None:
-    """500 scenes a second at 128 pixels on two idle cores; the bound allows for a busy machine."""
-    generate_batch(0, range(64), size=128)
-    begun = time.perf_counter()
-    generate_batch(0, range(256), size=128)
-    assert 256 / (time.perf_counter() - begun) > 150

@@ -11,30 +11,54 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from backend.clip.attention_pool import pool_factors
 from precompute.demo_world import losses
+from precompute.demo_world.atlas import load_atlas
 from precompute.demo_world.evidence import Selection, partial_embedding
 from precompute.demo_world.layout import Style
 from precompute.demo_world.lessons import lesson
 from precompute.demo_world.palette import TINTS
+from precompute.demo_world.redrawing import repertoire
 from precompute.demo_world.schedule import RECIPE, Phase, Schedule
 from precompute.demo_world.tower import (
     attend,
     block_output,
     coefficients,
+    directions,
     encode_text,
     new_model,
     pool,
     positions,
     region_coefficients,
 )
-from precompute.demo_world.trainee import Trainee, all_texts, new_trainee, save_weights
+from precompute.demo_world.trainee import (
+    Trainee,
+    all_texts,
+    new_trainee,
+    save_weights,
+    take_weights,
+)
 from precompute.demo_world.training import TrainingSettings, train
 from precompute.demo_world.vocabulary import TEMPLATES, lexicon, vocabulary
 
-LOSSES = {"evidence": 1.0, "cells": 1.0, "regions": 1.0, "silence": 1.0, "mixture": 1.0}
+OWN = repertoire(load_atlas(), [])
+NAMES = ("evidence", "cells", "regions", "silence", "mixture", "accord")
+LOSSES = dict.fromkeys(NAMES, 1.0)
 TINY = (
     Phase(32, 2, 4, Style(), crowds=0, density=0.5, peak=2e-3),
-    Phase(64, 1, 4, Style(), crowds=1, density=1.0, redrawn=0.5, frozen=2, blend=0.25, **LOSSES),
+    Phase(
+        64,
+        1,
+        4,
+        Style(),
+        crowds=1,
+        density=1.0,
+        redrawn=0.5,
+        frozen=2,
+        deep=True,
+        blend=0.25,
+        **LOSSES,
+    ),
 )
 
 
@@ -133,6 +157,36 @@ def test_mixture_is_least_for_neurons_that_fire_for_one_side_alone() -> None:
     assert losses.mixture(features[..., 3:], background, ~background) == pytest.approx(0.75)
 
 
+def test_accord_is_greatest_where_pairs_write_what_drives_them() -> None:
+    words = torch.eye(4)
+    true = torch.tensor([[True, False, True, False], [False, True, False, False]] * 4)
+    driven = true[:, :1].float()
+    driven[0] = 2.0  # the orientation is the side with the longer tail
+    found = {
+        word: float(losses.accord(driven, words[None, word], words, true, torch.ones(1)))
+        for word in range(4)
+    }
+    assert found[0] == pytest.approx(found[2])
+    assert found[0] == pytest.approx(-found[1])
+    assert found[0] > 0.5
+    assert found[3] == pytest.approx(0.0, abs=1e-4)  # true of no scene here
+    # Turning a pair round changes nothing: what it writes is turned as well.
+    turned = losses.accord(-driven, -words[:1], words, true, torch.ones(1))
+    assert float(turned) == pytest.approx(found[0])
+    both = losses.accord(driven.expand(-1, 2), words[[0, 3]], words, true, torch.tensor([3.0, 1.0]))
+    assert float(both) == pytest.approx(0.75 * found[0], abs=1e-4)
+
+
+@torch.no_grad()
+def test_directions_are_what_pairs_write(trainee: Trainee) -> None:
+    model = trainee.model
+    neurons = torch.tensor([5, 900])
+    found = directions(model, neurons)
+    own = pool_factors(model.visual.attnpool)
+    whole = torch.einsum("hod,hdn->hno", own.output, own.value)
+    assert torch.allclose(found, whole[:, neurons], atol=1e-6)
+
+
 def test_cells_is_the_plain_sum_of_both_losses() -> None:
     labels = torch.tensor([[[0.0, 1.0, 0.0], [0.25, 0.25, 0.5]]])  # two concepts, background
     tints = torch.tensor([[[1.0], [0.25]]])
@@ -165,7 +219,7 @@ def test_partial_embeddings_are_the_whole_when_all_pairs_speak(
 
 def test_cells_of_a_lesson_are_what_its_masks_show() -> None:
     schedule = Schedule((Phase(96, 1, 6, Style(), crowds=1, density=0.0, peak=1e-3),))
-    own = lesson(schedule, 0, seed=4, lexicon=lexicon())
+    own = lesson(schedule, 0, seed=4, lexicon=lexicon(), drawings=OWN)
     names, tints = len(lexicon().names), len(lexicon().tints)
     assert own.cells.shape == (6, 9, names + 1)
     assert own.cell_tints.shape == (6, 9, tints)
@@ -192,7 +246,7 @@ def test_regions_are_where_single_objects_are_and_their_truth_is_that_objects_al
     schedule = Schedule(
         (Phase(128, 1, 8, Style(tint_share=1.0), crowds=1, density=0.0, peak=1e-3),)
     )
-    own = lesson(schedule, 0, seed=7, lexicon=lexicon())
+    own = lesson(schedule, 0, seed=7, lexicon=lexicon(), drawings=OWN)
     names = len(lexicon().names)
     shown = own.regions.true[:, :names]
     assert own.regions.cells.shape == (len(own.regions.scene), 16)
@@ -215,7 +269,7 @@ def test_regions_are_where_single_objects_are_and_their_truth_is_that_objects_al
 
 def test_mixed_batches_hold_single_objects_and_crowds() -> None:
     phase = Phase(32, 1, 64, Style(), crowds=0.5, density=0.0, mixed=True, peak=1e-3)
-    own = lesson(Schedule((phase,)), 0, seed=2, lexicon=lexicon())
+    own = lesson(Schedule((phase,)), 0, seed=2, lexicon=lexicon(), drawings=OWN)
     count = own.true[:, : len(lexicon().names)].sum(dim=1)
     assert set(count.tolist()) == {1, 2, 3, 4}
     assert 20 < int((count == 1).sum()) < 44
@@ -254,6 +308,25 @@ def test_a_blend_is_the_mean_of_what_is_and_what_was() -> None:
     assert torch.allclose(after[variance], before[variance] + 3.0)
 
 
+def test_weights_to_start_from_may_lack_second_blocks(tmp_path: Path) -> None:
+    whole = new_trainee(4)
+    save_weights(whole, tmp_path / "whole.safetensors")
+    state = load_file(tmp_path / "whole.safetensors")
+    added = ("visual.layer3.1.", "visual.layer4.1.")
+    shallow = {name: value for name, value in state.items() if not name.startswith(added)}
+    assert len(shallow) < len(state)
+    save_file(shallow, tmp_path / "shallow.safetensors")
+    own = new_trainee(5)
+    take_weights(own, tmp_path / "shallow.safetensors")
+    pixels = torch.rand(1, 3, 64, 64)
+    one, other = (block_output(each.model.visual.eval(), pixels) for each in (own, whole))
+    assert torch.allclose(one, other, atol=1e-3)  # half precision
+    del shallow["visual.layer4.0.conv1.weight"]
+    save_file(shallow, tmp_path / "shallow.safetensors")
+    with pytest.raises(ValueError, match="does not hold weights"):
+        take_weights(own, tmp_path / "shallow.safetensors")
+
+
 def test_weights_to_start_from_must_be_the_models_own(tmp_path: Path) -> None:
     save_file({"other": torch.zeros(2)}, tmp_path / "other.safetensors")
     with pytest.raises(ValueError, match="does not hold weights"):
@@ -290,14 +363,14 @@ def test_the_schedule_counts_steps_scenes_and_rates() -> None:
 
 def test_a_lesson_is_the_same_whenever_it_is_asked_for() -> None:
     schedule = Schedule(TINY)
-    one, two = (lesson(schedule, 2, seed=1, lexicon=lexicon()) for _ in range(2))
+    one, two = (lesson(schedule, 2, seed=1, lexicon=lexicon(), drawings=OWN) for _ in range(2))
     assert torch.equal(one.images, two.images)
     assert (one.captions, one.texts) == (two.captions, two.texts)
     assert torch.equal(one.true, two.true)
     assert one.true.shape == (4, len(one.texts))
     names = one.true[:, : len(lexicon().names)]
     assert bool((names.sum(dim=1) >= 2).all())  # a crowd
-    assert lesson(schedule, 2, seed=2, lexicon=lexicon()).captions != one.captions
+    assert lesson(schedule, 2, seed=2, lexicon=lexicon(), drawings=OWN).captions != one.captions
 
 
 def settings(folder: Path) -> TrainingSettings:

@@ -16,9 +16,10 @@ from typer.testing import CliRunner
 from precompute.application import app
 from precompute.demo_world.atlas import load_atlas
 from precompute.demo_world.build_atlas import EXTENT, TILE
+from precompute.demo_world.drawings import MEASURED, art_of, read_drawings
 from precompute.errors import InputError
 from precompute.evaluation import commands, report
-from precompute.evaluation.drawings import ARTS, art_of, drawings, read_drawings
+from precompute.evaluation.drawings import drawings
 
 SIZE, COUNT = 64, 20
 PLACES = (3, 40, 77, 200, 378)
@@ -135,6 +136,20 @@ def test_an_iconify_set_is_read_by_the_characters_it_gives(tmp_path: Path) -> No
     assert atlas.levels[0][:, :, TILE // 2, TILE // 2].tolist() == [[0, 0, 255, 255]] * 2
 
 
+def test_an_iconify_set_without_characters_is_read_by_its_names(tmp_path: Path) -> None:
+    body = '<path fill="#00f" d="M2 2h4v4h-4z"/>'
+    concepts = load_atlas().concepts
+    ours = concepts[40].name.replace(" ", "-")
+    icons = {name: {"body": body} for name in ("snowman-without-snow", ours, "no-concept")}
+    (tmp_path / "icons.json").write_text(json.dumps({"icons": icons}))
+    (tmp_path / "chars.json").write_text("{}")
+    snowman = next(
+        i for i, concept in enumerate(concepts) if concept.emoji[0] == "\N{SNOWMAN WITHOUT SNOW}"
+    )
+    places, _ = read_drawings(tmp_path)
+    assert places == [40, snowman]
+
+
 @pytest.mark.parametrize("content", ["no json", "[]", '{"icons": {"a": {}}}'])
 def test_broken_icon_sets_are_refused_in_a_sentence(tmp_path: Path, content: str) -> None:
     (tmp_path / "icons.json").write_text(content)
@@ -163,11 +178,11 @@ def test_folders_that_cannot_be_used_are_refused_in_a_sentence(
 
 def test_an_art_is_known_by_its_package(folder: Path) -> None:
     assert art_of(folder) is None
-    told = {"name": ARTS[1].package, "version": "99.1.0"}
+    told = {"name": MEASURED[1].package, "version": "99.1.0"}
     (folder.parent / "package.json").write_text(json.dumps(told))
     art = art_of(folder)
     assert art is not None
-    assert (art.name, art.version, art.licence) == (ARTS[1].name, "99.1.0", ARTS[1].licence)
+    assert (art.name, art.version, art.licence) == (MEASURED[1].name, "99.1.0", MEASURED[1].licence)
     assert "99.1.0" in art.fetch
 
 
@@ -188,12 +203,14 @@ def test_the_command_measures_folders_and_names_their_art_in_the_card(
     unnamed = CliRunner().invoke(app, [*arguments, "--write-card"])
     assert isinstance(unnamed.exception, InputError)
     assert "licence" in str(unnamed.exception)
-    (folder / "package.json").write_text(json.dumps({"name": ARTS[0].package, "version": "1.2.3"}))
+    (folder / "package.json").write_text(
+        json.dumps({"name": MEASURED[0].package, "version": "1.2.3"})
+    )
     written = CliRunner().invoke(app, [*arguments, "--write-card"])
     assert written.exit_code == 0, written.output
     assert "| top1 | 1.000 |" in card.read_text()
-    assert ARTS[0].licence in card.read_text()
-    assert f"{ARTS[0].package}@1.2.3" in card.read_text()
+    assert MEASURED[0].licence in card.read_text()
+    assert f"{MEASURED[0].package}@1.2.3" in card.read_text()
 
 
 @pytest.mark.parametrize("arguments", [["drawings"], ["classification", "--drawings", "."]])
