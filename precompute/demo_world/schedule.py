@@ -16,15 +16,15 @@ class Phase:
     `crowds`: share of the batches that are of scenes with several objects, or with `mixed` of the
     scenes in every batch. `density`: the weight of that penalty at the phase's end, reached in a
     straight line. `evidence`, `cells`, `regions`, `silence`, `mixture` and `accord`: weights of
-    these losses. `tints`: how much the words for tints count in the losses on words, others
-    counting 1. `redrawn`: share of the concepts that each batch draws as another artist might.
-    `peak`: a new course of the learning rate begins here, at this rate. `until`: the rate goes in a
-    straight line to this one, from the peak or from where the phase before ended, in place of the
-    cosine. `blend`: at the phase's end the weights are averaged with those at which the rate's
-    course began, which get this share. `frozen`: how many stages of the image tower stand still,
-    from the first on, which saves time. `deep`: whether stages' second blocks learn; until then
-    they pass on what they get. `reuse`: how often a scene is met, on average: only every
-    so many steps see new ones.
+    these losses. `naming`: how much concept names count in the losses on names; `tints`: how much
+    the words for tints count in the losses on words, others counting 1. `redrawn`: share of the
+    concepts that each batch draws as another artist does, or might. `peak`: a new course of the
+    learning rate begins here, at this rate. `until`: the rate goes in a straight line to this one,
+    from the peak or from where the phase before ended, in place of the cosine. `blend`: at the
+    phase's end the weights are averaged with those at which the rate's course began, which get this
+    share. `frozen`: how many stages of the image tower stand still, from the first on, which saves
+    time. `deep`: whether stages' second blocks learn; until then they pass on what they get.
+    `reuse`: how often a scene is met, on average: only every so many steps see new ones.
     """
 
     size: int
@@ -39,6 +39,7 @@ class Phase:
     silence: float = 0.0
     mixture: float = 0.0
     accord: float = 0.0
+    naming: float = 1.0
     tints: float = 1.0
     mixed: bool = False
     redrawn: float = 0.0
@@ -97,6 +98,12 @@ _DEEP = replace(
     deep=True,
 )
 
+# Then names count most again: single pairs have come to mean backgrounds and tints first.
+_NAMED = replace(_DEEP, naming=2.5, evidence=0.7, mixture=0.5, accord=1.0, tints=1.5, redrawn=0.35)
+
+# At last both count: the strong pairs must be true to their words, the sum to the names.
+_HEARD = replace(_NAMED, evidence=1.0, accord=6.0, tints=3.0)
+
 # Up to 128 pixels, objects may reach beyond the frame: their parts are then as large, in pixels,
 # as they will be at 256, so that the last phase has little left to learn.
 #
@@ -116,8 +123,11 @@ RECIPE: tuple[Phase, ...] = (
     replace(_SUMS, steps=50, until=2.85e-4),
     replace(_SUMS, steps=200, until=2.25e-4, frozen=1),
     replace(_SUMS, steps=350, until=0.0, blend=0.4),
-    replace(_DEEP, steps=1800, peak=6e-4, until=6e-4),
-    replace(_DEEP, steps=1800, until=0.0),
+    replace(_DEEP, steps=1250, peak=6e-4, until=6e-4),
+    replace(_NAMED, steps=600, until=4.6e-4),
+    replace(_HEARD, steps=700, accord=3.0, until=3e-4),
+    replace(_HEARD, steps=400, until=2.1e-4),
+    replace(_HEARD, steps=900, crowds=0.8, redrawn=0.25, until=0.0),
 )
 
 WARM_UP_STEPS = 100

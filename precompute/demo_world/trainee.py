@@ -163,14 +163,24 @@ def save_weights(trainee: Trainee, out: Path) -> None:
 
 
 def save_checkpoint(
-    path: Path, trainee: Trainee, optimizer: torch.optim.Optimizer, *, seed: int, step: int
+    path: Path,
+    trainee: Trainee,
+    optimizer: torch.optim.Optimizer,
+    *,
+    seed: int,
+    drawings: int,
+    step: int,
 ) -> None:
-    """Write all that training needs to go on, in full precision, replacing the file at once."""
+    """Write all that training needs to go on, in full precision, replacing the file at once.
+
+    `drawings`: how many the run has to draw from, its own and other artists'.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     own = trainee.state()
     del own[TABLE]  # mostly zeros: the known tokens' rows are kept instead
     state = {
         "seed": seed,
+        "drawings": drawings,
         "step": step,
         "model": own,
         "embedding": trainee.embedding.weight.detach(),
@@ -186,11 +196,12 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    path: Path, trainee: Trainee, optimizer: torch.optim.Optimizer, *, seed: int
+    path: Path, trainee: Trainee, optimizer: torch.optim.Optimizer, *, seed: int, drawings: int
 ) -> int | None:
     """Take up a checkpoint; returns the step to go on with, None where there is no file.
 
-    Raises ValueError for the checkpoint of a run with another seed or another model.
+    Raises ValueError for the checkpoint of a run with another seed, other drawings or another
+    model.
     """
     if not path.exists():
         return None
@@ -199,6 +210,11 @@ def load_checkpoint(
         raise ValueError(
             f"The checkpoint {path} was begun with seed {state['seed']}: "
             "train with that seed, or remove the file."
+        )
+    if state["drawings"] != drawings:
+        raise ValueError(
+            f"The run of {path} draws from {state['drawings']:,} drawings, not {drawings:,}: "
+            "name the same folders of other artists' drawings, or remove the file."
         )
     missing, surplus = trainee.model.load_state_dict(state["model"], strict=False)
     if missing != [TABLE] or surplus or len(state["embedding"]) != len(trainee.words.known):

@@ -2,8 +2,9 @@
 
 The recipe:
 
-- An open_clip CLIP with a ModifiedResNet (width 32, one block a stage: 1,024 neurons x 16 heads),
-  256 pixels native, and a small text transformer.
+- An open_clip CLIP with a ModifiedResNet (width 32; one block in each of the first two stages, two
+  in each of the last two: 1,024 neurons x 16 heads), 256 pixels native, and a small text
+  transformer.
 - Each step sees a batch of new scenes; none is ever repeated. Sizes grow 64 → 96 → 128 → 256
   pixels, with the pool's positions resized from the native grid; single objects first, then scenes
   with several objects every second or third step (`schedule.py`).
@@ -17,18 +18,23 @@ The recipe:
   out of the shipped model, tells from each of its 8 x 8 cells which concept and tint is there,
   which the scenes' masks know. Regions, in the last of them: what the cells of each object write
   must name that object and its tint. The stem and the first stage stand still.
-- The last phases are about the sum. What the cells know must survive it, so backgrounds have to be
+- The next phases are about the sum. What the cells know must survive it, so backgrounds have to be
   quiet: what their cells write must not move the words for objects (silence), and a neuron should
   fire for objects or for backgrounds, not for both (mixture). Single objects and crowds share each
   batch, more objects are tinted, and many concepts are drawn as another artist might
   (`redrawing.py`). The first stages stand still; what they see in a scene is kept, and each scene
-  is met several times, with other pairs speaking (`material.py`). At the end the weights are
+  is met several times, with other pairs speaking (`material.py`). At their end the weights are
   averaged with those before these phases: each phase wins some things and loses others, and the
   average keeps most of both.
+- The last phases wake the second blocks, which until then pass on what they get. A cell's reader
+  with a softmax knows far more than a linear sum over the cells can tell: one more step from cell
+  to cell makes what it knows linear, and its neurons see most of the picture. Accord is asked as
+  well: the words that a single pair writes must be true of the scenes that drive it. Half of the
+  concepts in a batch are drawn anew, by the atlas's artist or by others (`--drawings`).
 - AdamW; the rate is 2e-3 falling to 0 by a cosine over the pixels seen, once more from 1e-3 over
-  the next two phases, and in the last ones stays at 3e-4, then falls in straight lines; weight
-  decay 0.05 on matrices, gradients clipped to norm 1; bfloat16 arithmetic on float32 weights where
-  the processor has it.
+  the next two phases, then stays at 3e-4 and falls in straight lines, and once more so from 6e-4;
+  weight decay 0.05 on matrices, gradients clipped to norm 1; bfloat16 arithmetic on float32 weights
+  where the processor has it.
 
 Beside other programs, set ``OMP_NUM_THREADS=1``: threads within one operation wait for each other
 thousands of times a step. The next step's material is made on a thread of its own in any case.
@@ -59,7 +65,7 @@ from precompute.demo_world.evidence import Selection, partial_embedding
 from precompute.demo_world.layout import CLASSIFICATION
 from precompute.demo_world.lessons import Lesson
 from precompute.demo_world.material import Material, Materials, ahead
-from precompute.demo_world.redrawing import repertoire
+from precompute.demo_world.redrawing import Repertoire, repertoire
 from precompute.demo_world.scenes import batches
 from precompute.demo_world.schedule import RECIPE, Phase, Schedule
 from precompute.demo_world.tower import (
@@ -91,8 +97,8 @@ from precompute.demo_world.vocabulary import TEMPLATES, lexicon
 MOST_GRADIENT = 1.0
 MOST_LOGIT_SCALE = 100.0
 MOST_BACKGROUND = 0.5  # of the area of a cell that shows an object
-NEURONS_HEARD = 128  # a step: of whose pairs accord is asked
-NAMING_SHARE, WORDS_SHARE = 1.0, 0.5  # beside the contrastive loss
+NEURONS_HEARD = 256  # a step: of whose pairs accord is asked
+WORDS_SHARE = 0.5  # beside the contrastive loss
 VALIDATION_SEED = 990_001  # scenes looked at while training; figures are made on other seeds
 
 Figures = dict[str, float]
@@ -152,9 +158,9 @@ def _run(settings: TrainingSettings, report: Reporter | None) -> None:
     schedule = Schedule(settings.phases)
     trainee = new_trainee(settings.seed)
     optimizer = new_optimizer(trainee)
-    first = _begin(settings, schedule, trainee, optimizer)
-    half = has_bfloat16() if settings.bfloat16 is None else settings.bfloat16
     drawings = repertoire(load_atlas(), [read_drawings(folder) for folder in settings.drawings])
+    first = _begin(settings, schedule, trainee, optimizer, drawings)
+    half = has_bfloat16() if settings.bfloat16 is None else settings.bfloat16
     tell = _Log(settings.log, schedule.steps, report)
     visual = trainee.model.visual
     for phase, steps in schedule.runs(first):
@@ -186,7 +192,12 @@ def _run(settings: TrainingSettings, report: Reporter | None) -> None:
                 save_weights(trainee, settings.out)
             if done % settings.checkpoint_every == 0 or last:
                 save_checkpoint(
-                    settings.checkpoint, trainee, optimizer, seed=settings.seed, step=done
+                    settings.checkpoint,
+                    trainee,
+                    optimizer,
+                    seed=settings.seed,
+                    drawings=len(drawings.concept),
+                    step=done,
                 )
 
 
@@ -195,11 +206,18 @@ def _begin(
     schedule: Schedule,
     trainee: Trainee,
     optimizer: torch.optim.Optimizer,
+    drawings: Repertoire,
 ) -> int:
     """The step to begin with: after the checkpoint's, or the first one asked for."""
     if not 0 <= settings.first_step < schedule.steps:
         raise ValueError(f"The first step must be 0 to {schedule.steps - 1}.")
-    reached = load_checkpoint(settings.checkpoint, trainee, optimizer, seed=settings.seed)
+    reached = load_checkpoint(
+        settings.checkpoint,
+        trainee,
+        optimizer,
+        seed=settings.seed,
+        drawings=len(drawings.concept),
+    )
     if reached is not None:
         return reached
     if settings.start is not None:
@@ -298,13 +316,17 @@ def _region_losses(
 def _discord(
     trainee: Trainee, coefficient: Tensor, selection: Selection, texts: Tensor, true: Tensor
 ) -> Tensor:
-    """How little what single pairs write is true of what drives them: of some neurons' pairs."""
+    """How little what single pairs write is true of what drives them: of some neurons' pairs.
+
+    Each counts by the variance that it adds: the strong ones are looked at first, and the many weak
+    ones are left to naming.
+    """
     generator = torch.Generator().manual_seed(selection.seed)
     neurons = torch.randperm(coefficient.shape[2], generator=generator)[:NEURONS_HEARD]
     values = coefficient[:, :, neurons].float().flatten(1)
     written = directions(trainee.model, neurons).float().flatten(0, 1)
-    loudness = (values.std(dim=0) * written.norm(dim=1)).detach()
-    return 1 - losses.accord(values, written, texts, true, loudness)
+    variance = (values.var(dim=0) * written.square().sum(dim=1)).detach()
+    return 1 - losses.accord(values, written, texts, true, variance)
 
 
 def _embed(trainee: Trainee, texts: list[str]) -> Tensor:
@@ -326,15 +348,15 @@ def _words(trainee: Trainee, images: Tensor, texts: Tensor, true: Tensor, weight
 
 def total_loss(parts: dict[str, Tensor], phase: Phase) -> Tensor:
     """The weighted sum that a step descends."""
-    whole = parts["contrastive"] + NAMING_SHARE * parts["naming"] + WORDS_SHARE * parts["words"]
+    whole = parts["contrastive"] + phase.naming * parts["naming"] + WORDS_SHARE * parts["words"]
     loss = whole + phase.density * parts["density"]
     if phase.evidence:
-        evident = NAMING_SHARE * parts["evident_naming"] + WORDS_SHARE * parts["evident_words"]
+        evident = phase.naming * parts["evident_naming"] + WORDS_SHARE * parts["evident_words"]
         loss = loss + phase.evidence * evident
     if phase.cells:
         loss = loss + phase.cells * parts["cells"]
     if phase.regions:
-        regions = NAMING_SHARE * parts["region_naming"] + WORDS_SHARE * parts["region_words"]
+        regions = phase.naming * parts["region_naming"] + WORDS_SHARE * parts["region_words"]
         loss = loss + phase.regions * regions
     if phase.silence:
         loss = loss + phase.silence * parts["silence"]

@@ -9,6 +9,7 @@ from pathlib import Path
 import open_clip
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from backend.clip.attention_pool import pool_factors
@@ -374,10 +375,15 @@ def test_a_lesson_is_the_same_whenever_it_is_asked_for() -> None:
 
 
 def settings(folder: Path) -> TrainingSettings:
+    others = folder / "drawings"
+    others.mkdir(parents=True, exist_ok=True)
+    emoji = load_atlas().concepts[7].emoji[0]
+    Image.new("RGBA", (20, 30), (10, 200, 90, 255)).save(others / f"{ord(emoji):x}.png")
     return TrainingSettings(
         out=folder / "weights.safetensors",
         checkpoint=folder / "checkpoint.pt",
         log=folder / "log.jsonl",
+        drawings=(others,),
         phases=TINY,
         bfloat16=False,
         log_every=1,
@@ -414,3 +420,5 @@ def test_an_interrupted_run_ends_in_the_same_weights(tmp_path: Path) -> None:
     new_model().load_state_dict(first)  # open_clip's own names, whole
     with pytest.raises(ValueError, match="seed 0"):
         train(replace(broken, seed=1))
+    with pytest.raises(ValueError, match="380 drawings, not 379"):
+        train(replace(broken, drawings=()))
