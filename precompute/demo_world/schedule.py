@@ -128,7 +128,16 @@ RECIPE: tuple[Phase, ...] = (
     replace(_HEARD, steps=700, accord=3.0, until=3e-4),
     replace(_HEARD, steps=400, until=2.1e-4),
     replace(_HEARD, steps=900, crowds=0.8, redrawn=0.25, until=0.0),
-    replace(_HEARD, steps=400, crowds=0.9, redrawn=0.25, naming=4.0, peak=1.5e-4, until=0.0),
+    replace(
+        _HEARD,
+        steps=400,
+        crowds=0.9,
+        redrawn=0.25,
+        naming=4.0,
+        peak=1.5e-4,
+        until=0.0,
+        blend=0.5,
+    ),
 )
 
 WARM_UP_STEPS = 100

@@ -30,9 +30,10 @@ The recipe:
   with a softmax knows far more than a linear sum over the cells can tell: one more step from cell
   to cell makes what it knows linear, and its neurons see most of the picture. Accord is asked as
   well: the words that a single pair writes must be true of the scenes that drive it. Half of the
-  concepts in a batch are drawn anew, by the atlas's artist or by others (`--drawings`).
+  concepts in a batch are drawn anew, by the atlas's artist or by others (`--drawings`). A short
+  course at the end, for names in crowds above all, is averaged with the weights before it.
 - AdamW; the rate is 2e-3 falling to 0 by a cosine over the pixels seen, once more from 1e-3 over
-  the next two phases, then stays at 3e-4 and falls in straight lines, and once more so from 6e-4;
+  the next two phases, then stays at 3e-4 and falls in straight lines, and once more so from 6e-4 and from 1.5e-4;
   weight decay 0.05 on matrices, gradients clipped to norm 1; bfloat16 arithmetic on float32 weights
   where the processor has it.
 
