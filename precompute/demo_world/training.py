@@ -33,9 +33,9 @@ The recipe:
   concepts in a batch are drawn anew, by the atlas's artist or by others (`--drawings`). A short
   course at the end, for names in crowds above all, is averaged with the weights before it.
 - AdamW; the rate is 2e-3 falling to 0 by a cosine over the pixels seen, once more from 1e-3 over
-  the next two phases, then stays at 3e-4 and falls in straight lines, and once more so from 6e-4 and from 1.5e-4;
-  weight decay 0.05 on matrices, gradients clipped to norm 1; bfloat16 arithmetic on float32 weights
-  where the processor has it.
+  the next two phases, then stays at 3e-4 and falls in straight lines, once more so from 6e-4, and
+  at last from 1.5e-4; weight decay 0.05 on matrices, gradients clipped to norm 1; bfloat16
+  arithmetic on float32 weights where the processor has it.
 
 Beside other programs, set ``OMP_NUM_THREADS=1``: threads within one operation wait for each other
 thousands of times a step. The next step's material is made on a thread of its own in any case.
