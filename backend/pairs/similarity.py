@@ -11,6 +11,8 @@ from torch import Tensor
 
 from backend.pairs.factors import Factors
 
+ROUNDING = 1e-6  # of a cosine of float32 unit vectors, taken by two orders of summing
+
 
 def centre(
     texts: Float[Tensor, "text d_out"], mean: Float[Tensor, " d_out"]
@@ -80,9 +82,11 @@ def null_percentiles(
 ) -> Float[Tensor, " pair"]:
     """Share of random vocabulary words, in percent, that are less similar to each pair.
 
-    ``directions`` are oriented unit directions, ``words`` centred unit embeddings.
+    ``directions`` are oriented unit directions, ``words`` centred unit embeddings. A word counts as
+    less similar where it is so by more than rounding, so that no text beats itself.
     """
-    return 100 * (directions @ words.T < similarity[:, None]).float().mean(dim=1)
+    least = similarity[:, None] - ROUNDING
+    return 100 * (directions @ words.T < least).float().mean(dim=1)
 
 
 def oriented_directions(
