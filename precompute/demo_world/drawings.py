@@ -178,7 +178,7 @@ def _from_file(path: Path) -> Image.Image:
 def _from_svg(name: str, data: bytes) -> Image.Image:
     """A vector drawing, rendered; `name` is what errors call it."""
     try:
-        import resvg_py  # an extra: only this evaluation needs it
+        import resvg_py  # an extra: only other artists' drawings need it
     except ImportError:
         raise ValueError(
             "Vector drawings need the package resvg-py: pip install 'pairscope[drawings]'."
