@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from backend.allocator import keep_freed_memory
 from precompute.engines.local import LocalEngine, replica
 from precompute.errors import InputError
 from precompute.stages.collect import Task
@@ -103,6 +104,7 @@ class _Worker:
     """Lives in a process of Ray's."""
 
     def __init__(self, task: Task, device: str) -> None:
+        keep_freed_memory()
         # Before any work: sums depend on the number of threads, and Ray gives one per processor
         # that was asked for.
         torch.set_num_threads(task.plan.threads)

@@ -316,9 +316,9 @@ class _Rows:
         solid = np.ascontiguousarray(rows, dtype=self._kind)
         try:
             with self._path.open("r+b") as file:
-                for place, row in zip(places, solid, strict=True):
-                    file.seek(place * self._row)
-                    file.write(row.tobytes())
+                for start, end in _runs(places):
+                    file.seek(places[start] * self._row)
+                    file.write(solid[start:end].data)
         except OSError as error:
             raise StoreError(f"{self._path} cannot be written: {error.strerror}") from error
 
@@ -329,6 +329,15 @@ class _Rows:
     def map(self) -> np.ndarray:
         """All rows, read when they are looked at; changes stay in memory."""
         return np.memmap(self._path, dtype=self._kind, mode="c", shape=self._shape)
+
+
+def _runs(places: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Where consecutive places begin and end in the list."""
+    start = 0
+    for end in range(1, len(places) + 1):
+        if end == len(places) or places[end] != places[end - 1] + 1:
+            yield start, end
+            start = end
 
 
 def statistics_arrays(collected: Collected) -> dict[str, np.ndarray]:
