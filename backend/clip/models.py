@@ -42,8 +42,8 @@ DEMO = "demo"
 """Name of the model that ships with the application."""
 
 PASS_IMAGES = 8
-"""Images that go through the backbone together on a processor: the activations of more lie beyond
-what the C library keeps for the next pass, and claiming them anew takes a tenth of the time."""
+"""Images that go through the backbone together on a processor: more take four times the memory and
+no less time (RN50: 32.7 ms an image by 8, 32.8 by 32)."""
 
 DEMO_FOLDER = Path(__file__).parent / "demo"
 DEMO_WEIGHTS = DEMO_FOLDER / "weights.safetensors"
