@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from backend.clip.windows import Layout
-from backend.pairs.fixed_point import FixedPoint
+from backend.pairs.fixed_point import FixedPoint, has_fast_bytes
 
 MAPS_KEPT = 1024
 """Logit maps that are remembered with a picture, a few kilobytes each: one per prompt, method and
@@ -117,8 +117,14 @@ class EncodedImage:
         """The activations in single precision; not to be written to."""
         return self._unpacked(self.activations)
 
-    def rounded_cells(self) -> FixedPoint:
-        """The activations of all windows' cells in whole numbers, as precise as half precision."""
+    def rounded_cells(self) -> FixedPoint | None:
+        """The activations of all windows' cells in whole numbers, as precise as half precision.
+
+        None where these save no time, or where a picture is kept in single precision.
+        """
+        kept = self.activations.numbers
+        if kept.dtype == torch.float32 or not has_fast_bytes(kept.device):
+            return None
         rounded = self._rounded or FixedPoint.of(self.cells().flatten(0, 1))
         if self._at_hand is not None:
             self._rounded = rounded

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +167,19 @@ class ClipResNet:
     def grid_positions(self, rows: int, columns: int) -> Float[Tensor, "token neuron"]:
         """Positional embedding for a grid of cells, the mean token first."""
         return resize_positions(self.positions, rows=rows, columns=columns)
+
+    @torch.inference_mode()
+    def positional_values(self, rows: int, columns: int) -> Float[Tensor, "cell head d_head"]:
+        """What positions and bias add to every head's W_V x at the cells of a grid.
+
+        Interpolation is linear, so W_V's products with the pool's own positions are interpolated.
+        """
+        resized = resize_positions(self._value_positions, rows=rows, columns=columns)[1:]
+        return resized.unflatten(1, self.factors.value_bias.shape) + self.factors.value_bias
+
+    @cached_property
+    def _value_positions(self) -> Float[Tensor, "token head_times_d_head"]:
+        return self.positions @ self.factors.value.flatten(0, 1).T
 
     @torch.inference_mode()
     def decompose(self, pixels: Float[Tensor, "image 3 height width"]) -> Decomposition:

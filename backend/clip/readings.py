@@ -27,6 +27,18 @@ def window_tokens(model: ClipResNet, encoded: EncodedImage) -> Float[Tensor, "wi
     return encoded.cells() + model.grid_positions(*encoded.layout.window)[1:]
 
 
+def spatial_values(
+    model: ClipResNet, encoded: EncodedImage
+) -> Float[Tensor, "window cell head d_head"]:
+    """W_V x + b_V of every head at every cell, positions included."""
+    rounded = encoded.rounded_cells()
+    if rounded is None:
+        return head_values(window_tokens(model, encoded), model.factors)
+    positional = model.positional_values(*encoded.layout.window)
+    by_cells = rounded.products(model.factors.rounded_value)
+    return by_cells.view(-1, *positional.shape).add_(positional)
+
+
 def head_reading(
     model: ClipResNet, encoded: EncodedImage, mode: Mode, sinks: Int[Tensor, "sink 2"]
 ) -> HeadReading:
@@ -34,7 +46,7 @@ def head_reading(
     rows, columns = encoded.layout.window
 
     def make() -> tuple[Tensor, ...]:
-        values = head_values(window_tokens(model, encoded), model.factors)
+        values = spatial_values(model, encoded)
         if mode == "clean":
             return (clean_reading(values, model.factors).coordinates,)
         features = encoded.cells().transpose(1, 2)
@@ -61,9 +73,9 @@ def embedded_cells(
     """Unit embedding of every cell, as maskclip or selfself reads it."""
 
     def make() -> tuple[Tensor, ...]:
-        tokens = window_tokens(model, encoded)
-        values = head_values(tokens, model.factors)
+        values = spatial_values(model, encoded)
         if method == "selfself":
+            tokens = window_tokens(model, encoded)
             values = self_self_values(tokens, values, model.query_key)
         return (cell_embeddings(values, model.factors),)
 

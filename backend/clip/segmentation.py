@@ -36,7 +36,6 @@ from backend.pairs.decisions import (
     written_parts,
 )
 from backend.pairs.factors import write_norms
-from backend.pairs.fixed_point import has_fast_bytes
 from backend.pairs.segmentation import (
     ChosenPairs,
     choose_pairs,
@@ -120,7 +119,6 @@ class Segmenter:
         self._mean = words.mean(dim=0)
         sample = torch.randperm(len(words), generator=torch.Generator().manual_seed(null_seed))
         self._null = words[sample[:null_words].to(words.device)]
-        self._in_bytes = precision != torch.float32 and has_fast_bytes(self._null)
         self._nulls: OrderedDict[Hashable, _Asked] = OrderedDict()
         norms = write_norms(model.factors)
         sign = sign.to(model.device, norms.dtype)
@@ -390,8 +388,7 @@ class Segmenter:
         heatmaps = head_heatmaps(reading, texts)
         if settings.method == "heads":
             return head_logits(heatmaps, chosen)
-        in_bytes = self._in_bytes and len(asked.texts) >= FEWEST_IN_BYTES
-        rounded = encoded.rounded_cells() if in_bytes else None
+        rounded = encoded.rounded_cells() if len(asked.texts) >= FEWEST_IN_BYTES else None
         return pair_logits(encoded.cells(), heatmaps, chosen, rounded=rounded)
 
 

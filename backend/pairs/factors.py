@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from backend.pairs.fixed_point import FixedPoint
+
 
 @dataclass(frozen=True)
 class Factors:
@@ -66,6 +68,14 @@ class Factors:
         Made once: weights that still change need new factors.
         """
         return self.output.transpose(1, 2) @ self.output
+
+    @cached_property
+    def rounded_value(self) -> FixedPoint:
+        """W_V of all heads in whole numbers, a row for every number of every head.
+
+        Made once: weights that still change need new factors.
+        """
+        return FixedPoint.of(self.value.flatten(0, 1))
 
     def to(self, device: torch.device | str) -> Factors:
         return Factors(

@@ -39,3 +39,15 @@ def test_masks_of_large_pictures_are_decided_on_fewer_pixels() -> None:
     for label in (0, 1, BACKGROUND):
         share = float((found == label).float().mean())
         assert share == pytest.approx(float((small == label).float().mean()), abs=4e-3)
+
+
+def test_of_equal_logits_the_first_text_has_the_pixel() -> None:
+    """However small the differences are; a logit that only equals the floor is background."""
+    cells = torch.tensor([0.25, 0.25 + 2**-25, 0.25 + 2**-25, 0.0])
+    logits = cells[:, None, None].expand(4, 3, 3)
+    assert (label_pixels(logits, height=3, width=3) == 1).all()
+    assert (label_pixels(logits[:1], height=3, width=3, floor=0.25) == BACKGROUND).all()
+    assert (label_pixels(logits.flip(0), height=3, width=3, floor=0.2) == 1).all()
+    many = torch.zeros(254, 2, 2)
+    many[253] = 1e-30
+    assert (label_pixels(many, height=300, width=400) == 253).all()

@@ -35,6 +35,26 @@ def test_extremes_fit_their_bytes() -> None:
     assert (nothing.sums(torch.ones(1, 3, dtype=torch.bool)) == 0).all()
 
 
-def test_only_float32_on_a_processor_is_taken_in_bytes() -> None:
-    assert not has_fast_bytes(torch.zeros(1, dtype=torch.float64))
-    assert not has_fast_bytes(torch.zeros(1, device="meta"))
+@pytest.mark.parametrize(("rows", "columns", "others"), [(1, 1, 1), (5, 7, 3), (50, 1031, 41)])
+def test_products_lose_what_half_precision_would(rows: int, columns: int, others: int) -> None:
+    generator = torch.Generator().manual_seed(rows)
+    left = torch.randn(rows, columns, generator=generator) * torch.rand(
+        rows, 1, generator=generator
+    )
+    right = torch.randn(others, columns, generator=generator)
+    exact = left.double() @ right.double().T
+    found = FixedPoint.of(left).products(FixedPoint.of(right)).double()
+    lengths = left.norm(dim=1, keepdim=True).double() * right.norm(dim=1).double()
+    assert ((found - exact).abs() <= 2e-4 * lengths).all()
+
+
+def test_products_of_extremes_fit_their_sums() -> None:
+    ones = torch.ones(2, 65_536)
+    ones[1] *= -1
+    found = FixedPoint.of(ones).products(FixedPoint.of(3 * ones))
+    expected = 3 * 65_536 * torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=0)
+
+
+def test_bytes_are_for_processors() -> None:
+    assert not has_fast_bytes(torch.device("meta"))
