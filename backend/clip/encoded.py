@@ -52,6 +52,16 @@ class Packed:
         return self.numbers.nbytes
 
 
+def kept_rows(rows: Float[Tensor, "row column"], precision: torch.dtype) -> Packed | FixedPoint:
+    """Rows in single precision, or in two bytes a number: whole ones where these are fast.
+
+    They are as precise as half precision, and sums over columns are taken from them as they lie.
+    """
+    if precision != torch.float32 and has_fast_bytes(rows.device):
+        return FixedPoint.of(rows)
+    return Packed.of(rows, precision)
+
+
 @dataclass(frozen=True)
 class WholePass:
     """The picture in the model's own preprocessing, taken apart exactly; all in float32.
@@ -83,18 +93,20 @@ class EncodedImage:
     Attributes:
         size: (width, height) of the picture, in pixels.
         layout: how windows cover it.
-        activations: the last block's output at the cells of every window, without positions.
+        activations: the last block's output at the cells of every window, without positions, a row
+            for each cell, window by window; in whole numbers where these are fast.
+        precision: in which everything else is kept.
         whole: the picture in the model's own preprocessing; None where it was not asked for.
     """
 
     size: tuple[int, int]
     layout: Layout
-    activations: Packed
+    activations: Packed | FixedPoint
+    precision: torch.dtype
     whole: WholePass | None
     _derived: dict[Hashable, tuple[Packed, ...]] = field(default_factory=dict, repr=False)
     _maps: OrderedDict[Hashable, Tensor] = field(default_factory=OrderedDict, repr=False)
     _at_hand: dict[int, Tensor] | None = field(default=None, repr=False)
-    _rounded: FixedPoint | None = field(default=None, repr=False)
 
     @property
     def nbytes(self) -> int:
@@ -111,33 +123,24 @@ class EncodedImage:
         try:
             yield
         finally:
-            self._at_hand = self._rounded = None
+            self._at_hand = None
 
     def cells(self) -> Float[Tensor, "window cell neuron"]:
         """The activations in single precision; not to be written to."""
-        return self._unpacked(self.activations)
+        rows = self._unpacked(self.activations)
+        return rows.view(len(self.layout.corners), -1, rows.shape[1])
 
     def rounded_cells(self) -> FixedPoint | None:
-        """The activations of all windows' cells in whole numbers, as precise as half precision.
-
-        None where these save no time, or where a picture is kept in single precision.
-        """
-        kept = self.activations.numbers
-        if kept.dtype == torch.float32 or not has_fast_bytes(kept.device):
-            return None
-        rounded = self._rounded or FixedPoint.of(self.cells().flatten(0, 1))
-        if self._at_hand is not None:
-            self._rounded = rounded
-        return rounded
+        """The activations of all windows' cells in whole numbers, where they are kept so."""
+        return self.activations if isinstance(self.activations, FixedPoint) else None
 
     def derived(self, key: Hashable, make: Callable[[], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
         """Arrays that depend on the picture alone, made once and kept as the activations are."""
         if key not in self._derived:
-            precision = self.activations.numbers.dtype
-            self._derived[key] = tuple(Packed.of(array, precision) for array in make())
+            self._derived[key] = tuple(Packed.of(array, self.precision) for array in make())
         return tuple(self._unpacked(packed) for packed in self._derived[key])
 
-    def _unpacked(self, packed: Packed) -> Tensor:
+    def _unpacked(self, packed: Packed | FixedPoint) -> Tensor:
         if self._at_hand is None:
             return packed.unpack()
         if id(packed) not in self._at_hand:

@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from backend.clip.encoded import EncodedImage, Packed, WholePass
+from backend.clip.encoded import EncodedImage, WholePass, kept_rows
 from backend.clip.models import ClipResNet
 from backend.clip.windows import CELL, Layout, View, layout
 
@@ -177,7 +177,8 @@ def encoded_from_features(
     return EncodedImage(
         size=size,
         layout=covered,
-        activations=Packed.of(features.flatten(2).transpose(1, 2).contiguous(), precision),
+        activations=kept_rows(features.permute(0, 2, 3, 1).flatten(0, 2), precision),
+        precision=precision,
         whole=whole,
     )
 

@@ -62,9 +62,6 @@ FEWEST_CLASSES = 3
 SUMS_AT_ONCE = 1 << 23
 """Numbers of cells x heads x texts held at a time: a few arrays of 32 MB."""
 
-FEWEST_IN_BYTES = 4
-"""Texts from which on making whole numbers of the cells takes less time than it saves."""
-
 NULLS_KEPT = 4
 """Choices of the random words' pairs that are kept: 10 MB each for RN50x16."""
 
@@ -388,8 +385,7 @@ class Segmenter:
         heatmaps = head_heatmaps(reading, texts)
         if settings.method == "heads":
             return head_logits(heatmaps, chosen)
-        rounded = encoded.rounded_cells() if len(asked.texts) >= FEWEST_IN_BYTES else None
-        return pair_logits(encoded.cells(), heatmaps, chosen, rounded=rounded)
+        return pair_logits(encoded.rounded_cells() or encoded.cells(), heatmaps, chosen)
 
 
 @dataclass(frozen=True)

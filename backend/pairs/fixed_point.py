@@ -61,6 +61,15 @@ class FixedPoint:
         high = (raised >> 8).to(torch.int8)
         return cls(torch.cat([high, raised.bitwise_xor_(128).to(torch.int8)]), unit)
 
+    def unpack(self) -> Float[Tensor, "row column"]:
+        """The rows, back in float32."""
+        high, low = self.bytes.chunk(2)
+        return high.to(self.unit.dtype).mul_(256).add_(low).mul_(self.unit)
+
+    @property
+    def nbytes(self) -> int:
+        return self.bytes.nbytes + self.unit.nbytes
+
     def sums(self, chosen: Bool[Tensor, "choice column"]) -> Float[Tensor, "row choice"]:
         """Of every row, the sum over the columns of every choice."""
         both = torch._int_mm(self.bytes, chosen.view(torch.int8).T)

@@ -199,24 +199,27 @@ def head_heatmaps(
 
 
 def pair_logits(
-    activations: Float[Tensor, "window cell neuron"],
+    activations: Float[Tensor, "window cell neuron"] | FixedPoint,
     heatmaps: Float[Tensor, "window cell head text"],
     chosen: ChosenPairs,
-    *,
-    rounded: FixedPoint | None = None,
 ) -> Float[Tensor, "window cell text"]:
     """The paper's logits; ``activations`` are the last block's output without positions.
 
-    Args:
-        rounded: the activations of all cells in whole numbers, where their sums may be taken from
-            these.  With gains they are not.
+    Activations in whole numbers have a row for every cell, window by window.
     """
-    if rounded is None or chosen.gain is not None:
-        weights = chosen.weights(activations.dtype).flatten(0, 1)
-        sums = activations.flatten(0, 1) @ weights.T
-    else:
-        sums = rounded.sums(chosen.among.flatten(0, 1))
-    return (sums.view(heatmaps.shape) * heatmaps).sum(dim=2) / chosen.count
+    sums = _chosen_sums(activations, chosen).view(heatmaps.shape)
+    return (sums * heatmaps).sum(dim=2) / chosen.count
+
+
+def _chosen_sums(
+    activations: Float[Tensor, "window cell neuron"] | FixedPoint, chosen: ChosenPairs
+) -> Float[Tensor, "window_times_cell head_times_text"]:
+    if isinstance(activations, FixedPoint):
+        if chosen.gain is None:
+            return activations.sums(chosen.among.flatten(0, 1))
+        activations = activations.unpack()
+    weights = chosen.weights(activations.dtype).flatten(0, 1)
+    return activations.reshape(-1, activations.shape[-1]) @ weights.T
 
 
 def head_logits(

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from backend.clip import ClipResNet, load_model
-from backend.clip.encoded import EncodedImage
+from backend.clip.encoded import EncodedImage, Packed
 from backend.clip.encoder import EncodingSettings, pass_inputs, prepare_image
 from backend.clip.options import SegmentationSettings
 from backend.clip.readings import embedded_cells
@@ -178,9 +178,8 @@ def test_overlapping_windows_are_averaged(segmenter: Segmenter) -> None:
         alone = EncodedImage(
             size=(256, 256),
             layout=replace(encoded.layout, rows=8, columns=8, corners=((0, 0),)),
-            activations=replace(
-                encoded.activations, numbers=encoded.activations.numbers[place : place + 1]
-            ),
+            activations=Packed.of(encoded.cells()[place], torch.float16),
+            precision=torch.float16,
             whole=None,
         )
         total[:, top : top + 8, left : left + 8] += segmenter.answer(alone, PROMPTS, NONE).logits
