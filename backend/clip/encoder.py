@@ -91,7 +91,8 @@ def pass_inputs(
         by_shape[pixels.shape].append(place)
     found: dict[int, Tensor] = {}
     for places in by_shape.values():
-        stacked = torch.cat([_normalised(model, inputs[place]) for place in places])
+        places.sort(key=lambda place: inputs[place].dtype != torch.uint8)
+        stacked = _stacked(model, [inputs[place] for place in places])
         with torch.autocast("cuda", torch.float16, enabled=half and model.device.type == "cuda"):
             maps = model.feature_map(stacked)
         found |= zip(places, maps.float(), strict=True)
@@ -113,8 +114,8 @@ def encoded_image(
     """
     windows = len(prepared.layout.corners)
     whole = _whole_pass(model, features[windows]) if len(features) > windows else None
-    # Unlike stack, cat keeps channels last, as the backbone leaves them: cells stay as they lie.
-    own = torch.cat([each[None] for each in features[:windows]])
+    # Stacked with channels last, as the backbone leaves them: cells stay as they lie.
+    own = torch.stack([each.permute(1, 2, 0) for each in features[:windows]]).permute(0, 3, 1, 2)
     return encoded_from_features(own, prepared.size, prepared.layout, whole, precision)
 
 
@@ -195,11 +196,20 @@ def _windows(image: Image.Image, covered: Layout) -> list[UInt8[Tensor, "3 heigh
     ]
 
 
-def _normalised(model: ClipResNet, pixels: Tensor) -> Float[Tensor, "1 3 height width"]:
-    """An input as the backbone takes it, on its device, channels last."""
-    if pixels.dtype == torch.uint8:
-        return model.normalise(pixels[None])
-    return pixels[None].to(model.device, memory_format=torch.channels_last)
+def _stacked(model: ClipResNet, inputs: Sequence[Tensor]) -> Float[Tensor, "input 3 height width"]:
+    """Inputs of one shape as the backbone takes them, those in bytes first.
+
+    They come to its device, and are normalised, together.
+    """
+    # Stacked with channels last: that is how they lie, and how they are wanted.
+    lying = [pixels.permute(1, 2, 0) for pixels in inputs]
+    raw = [pixels for pixels in lying if pixels.dtype == torch.uint8]
+    parts = []
+    if raw:
+        parts.append(model.normalise(torch.stack(raw).permute(0, 3, 1, 2)))
+    if len(raw) < len(lying):
+        parts.append(torch.stack(lying[len(raw) :]).permute(0, 3, 1, 2).to(model.device))
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def _whole_pass(model: ClipResNet, features: Float[Tensor, "neuron row column"]) -> WholePass:
