@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 
@@ -358,6 +360,41 @@ def test_the_deadline_holds_between_passes(make: Callable[..., Engine[str]]) -> 
     with pytest.raises(DeadlineError):
         engine.submit(KEY, device.work("a", 1000)).result(5)
     assert len(device.passes) < 20
+
+
+def test_what_is_done_is_freed_without_a_collector(make: Callable[..., Engine[str]]) -> None:
+    """Parts and outputs are large, and a collector counts objects, not bytes."""
+
+    class Large:
+        pass
+
+    def look() -> tuple[Passes[str, Large, Large, str], list[weakref.ref[Large]]]:
+        part, output = Large(), Large()
+        held = [weakref.ref(part), weakref.ref(output)]
+        outputs = [output]
+        del output
+        passes = Passes(
+            parts=(part,), run=lambda *_: [outputs.pop()], most=1, finish=lambda model, _: model
+        )
+        return passes, held
+
+    engine = _ready(make())
+    collected = gc.isenabled()
+    gc.disable()
+    try:
+        for ask in (
+            lambda passes: engine.submit(KEY, passes).result(10),
+            lambda passes: engine.run_blocking(KEY, passes),
+            lambda passes: asyncio.run(engine.run(KEY, passes)),
+        ):
+            passes, held = look()
+            assert ask(passes) == MODEL
+            del passes
+            engine.run_blocking(KEY, str)  # the one before is let go
+            assert [one() for one in held] == [None, None]
+    finally:
+        if collected:
+            gc.enable()
 
 
 def test_drain_finishes_all_passes_of_what_was_admitted(make: Callable[..., Engine[str]]) -> None:

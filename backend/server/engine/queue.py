@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Generic
+from concurrent.futures import Future
+from typing import Any, Generic
 
 from backend.server.engine.errors import (
     DRAINING_MESSAGE,
@@ -55,7 +56,9 @@ class JobQueue(Generic[Model]):
             self.check_room()
             self._jobs.append(job)
             self._changed.notify_all()
-        job.future.add_done_callback(lambda _: self._forget(job))
+        # Not with the job itself: a future keeps its callbacks, and the job, with all outputs of
+        # its passes, would live in a circle with it until a collector comes.
+        job.future.add_done_callback(self._forget)
 
     def take(self) -> list[Share[Model]] | None:
         """Wait for work, and begin what fits into one pass; ``None`` when closed and empty."""
@@ -102,7 +105,6 @@ class JobQueue(Generic[Model]):
             if now >= job.expires:
                 job.fail(too_late(self.deadline))
 
-    def _forget(self, job: Job[Model]) -> None:
+    def _forget(self, future: Future[Any]) -> None:
         with self._changed:
-            if job in self._jobs:
-                self._jobs.remove(job)
+            self._jobs = [job for job in self._jobs if job.future is not future]
