@@ -21,11 +21,12 @@ from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor
 
+from backend.clip.asked import Asked, Chooser
 from backend.clip.encoded import EncodedImage, fingerprint_text
 from backend.clip.encoder import IN_WINDOWS, EncodingSettings, encode_images
 from backend.clip.masks import BACKGROUND, label_pixels
 from backend.clip.models import ClipResNet
-from backend.clip.options import CHOOSING, DEFAULT, Orientation, SegmentationSettings
+from backend.clip.options import CHOOSING, DEFAULT, SegmentationSettings
 from backend.clip.readings import embedded_cells, head_reading, window_tokens
 from backend.clip.text import ReadTexts
 from backend.clip.windows import Layout
@@ -35,21 +36,14 @@ from backend.pairs.decisions import (
     self_self_coefficients,
     written_parts,
 )
-from backend.pairs.factors import write_norms
 from backend.pairs.segmentation import (
-    ChosenPairs,
-    choose_pairs,
     head_heatmaps,
     head_logits,
     neuron_logits,
     pair_logits,
 )
 from backend.pairs.similarity import (
-    FoldedTexts,
     centre,
-    fold_texts,
-    folded_products,
-    orientation_scale,
 )
 
 NULL_WORDS = 64
@@ -116,13 +110,8 @@ class Segmenter:
         self._mean = words.mean(dim=0)
         sample = torch.randperm(len(words), generator=torch.Generator().manual_seed(null_seed))
         self._null = words[sample[:null_words].to(words.device)]
-        self._nulls: OrderedDict[Hashable, _Asked] = OrderedDict()
-        norms = write_norms(model.factors)
-        sign = sign.to(model.device, norms.dtype)
-        self._scales: dict[Orientation, Tensor] = {
-            "sign": orientation_scale(sign, norms),
-            "write": orientation_scale(torch.ones_like(sign), norms),
-        }
+        self._nulls: OrderedDict[Hashable, Asked] = OrderedDict()
+        self._chooser = Chooser(model.factors, sign)
         none = torch.zeros(0, 2, dtype=torch.int64)
         self._sinks = (none if sinks is None else sinks.long()).to(model.device)
 
@@ -244,7 +233,7 @@ class Segmenter:
             raise ValueError(f"there is no prompt {place}; it is 0 to {len(read.embeddings) - 1}")
         windows, cells = _covering(encoded.layout, row=row, column=column)
         text = self._texts(read, behind, settings).classes[place : place + 1]
-        asked = self._asked(text, settings, gain)
+        asked = self._ask(text, settings, gain)
         if asked.pairs is None:
             tokens = window_tokens(self.model, encoded)[windows]
             if settings.method == "maskclip":
@@ -307,12 +296,12 @@ class Segmenter:
     ) -> Float[Tensor, "text row column"]:
         """Logits of centred texts; those of texts that were asked before are remembered."""
         if gain is not None:
-            return self._grid_logits(encoded, self._asked(texts, settings, gain), settings)
+            return self._grid_logits(encoded, self._ask(texts, settings, gain), settings)
         keys = [(settings.reading, fingerprint_text(text)) for text in texts]
         known = [encoded.known_map(key) for key in keys]
         new = [place for place, found in enumerate(known) if found is None]
         if new:
-            made = self._grid_logits(encoded, self._asked(texts[new], settings, None), settings)
+            made = self._grid_logits(encoded, self._ask(texts[new], settings, None), settings)
             for place, logits in zip(new, made, strict=True):
                 known[place] = logits.clone()
                 encoded.remember_map(keys[place], logits.clone())
@@ -336,33 +325,29 @@ class Segmenter:
             encoded.remember_map(key, maps)
         return maps
 
-    def _null_words(self, mean: Float[Tensor, " d_out"], settings: SegmentationSettings) -> _Asked:
+    def _null_words(self, mean: Float[Tensor, " d_out"], settings: SegmentationSettings) -> Asked:
         """The random words with their pairs, which are the same for every picture."""
         chooses = settings.method in CHOOSING
         key = (chooses, settings.orientation, settings.share, fingerprint_text(mean))
         if key not in self._nulls:
-            self._nulls[key] = self._asked(centre(self._null, mean), settings, None)
+            words = centre(self._null, mean)
+            pairs = self._chooser.choose(words, settings) if chooses else None
+            self._nulls[key] = Asked(words, pairs)
             while len(self._nulls) > NULLS_KEPT:
                 self._nulls.popitem(last=False)
         return self._nulls[key]
 
-    def _asked(
+    def _ask(
         self,
         texts: Float[Tensor, "text d_out"],
         settings: SegmentationSettings,
         gain: Float[Tensor, "head neuron"] | None,
-    ) -> _Asked:
-        """Centred texts with the pairs that speak for each, where the method chooses any."""
-        if settings.method not in CHOOSING:
-            return _Asked(texts, None)
-        folded = fold_texts(texts, self.model.factors)
-        similarity = folded_products(folded, self.model.factors)
-        similarity *= self._scales[settings.orientation][:, None]
-        asked = _Asked(texts, _Spoken(folded, choose_pairs(similarity, share=settings.share)))
+    ) -> Asked:
+        asked = self._chooser.ask(texts, settings)
         return asked if gain is None else asked.scaled(gain)
 
     def _grid_logits(
-        self, encoded: EncodedImage, asked: _Asked, settings: SegmentationSettings
+        self, encoded: EncodedImage, asked: Asked, settings: SegmentationSettings
     ) -> Float[Tensor, "text row column"]:
         """Logits on the cell grid, overlapping windows averaged; a few texts at a time."""
         windows = len(encoded.layout.corners)
@@ -374,7 +359,7 @@ class Segmenter:
         )
 
     def _window_logits(
-        self, encoded: EncodedImage, asked: _Asked, settings: SegmentationSettings
+        self, encoded: EncodedImage, asked: Asked, settings: SegmentationSettings
     ) -> Float[Tensor, "window cell text"]:
         if asked.pairs is None:
             return embedded_cells(self.model, encoded, settings.method) @ asked.texts.T
@@ -386,36 +371,6 @@ class Segmenter:
         if settings.method == "heads":
             return head_logits(heatmaps, chosen)
         return pair_logits(encoded.rounded_cells() or encoded.cells(), heatmaps, chosen)
-
-
-@dataclass(frozen=True)
-class _Spoken:
-    """Texts as heads can say them, and the pairs that speak for each."""
-
-    texts: FoldedTexts
-    chosen: ChosenPairs
-
-    def of(self, texts: slice) -> _Spoken:
-        return _Spoken(self.texts.of(texts), self.chosen.of(texts))
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """Centred texts, and what methods that choose pairs read of them; None for the others."""
-
-    texts: Float[Tensor, "text d_out"]
-    pairs: _Spoken | None
-
-    def of(self, texts: slice) -> _Asked:
-        """Some of the texts."""
-        return _Asked(self.texts[texts], self.pairs and self.pairs.of(texts))
-
-    def scaled(self, gain: Float[Tensor, "head neuron"]) -> _Asked:
-        """The same with a factor on what every pair says."""
-        if self.pairs is None:
-            return self
-        chosen = self.pairs.chosen.scaled(gain.to(self.texts.device))
-        return _Asked(self.texts, _Spoken(self.pairs.texts, chosen))
 
 
 @dataclass(frozen=True)

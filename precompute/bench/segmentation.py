@@ -81,6 +81,11 @@ class Subject:
             embeddings = torch.cat([self.texts.embeddings, one.embeddings])
             yield _read(embeddings)
 
+    def other_texts(self) -> Iterator[ReadTexts]:
+        """As many texts, all of them others each time."""
+        for seed in count(1):
+            yield _texts(self.model, PROMPTS, seed=seed)
+
 
 def subject(name: str, device: torch.device) -> Subject:
     """Texts are random directions: what they say does not change how long they take."""
@@ -103,17 +108,26 @@ def segmentation_rows(name: str, device: torch.device, *, rounds: int) -> list[R
     asked = subject(name, device)
     seen = asked.segmenter.encode(asked.picture, WINDOWS_ALONE)
     windows = _windows(asked, seen)
-    more = asked.more_texts()
+    more, others = asked.more_texts(), asked.other_texts()
 
-    def ours() -> None:
+    def segment(texts: ReadTexts) -> None:
         fresh = asked.segmenter.encode(asked.picture, WINDOWS_ALONE)
-        asked.segmenter.answer(fresh, asked.texts)
+        asked.segmenter.answer(fresh, texts)
 
     def backbone() -> None:
         for part in windows:
             asked.model.feature_map(part)
 
-    times = in_turns({"ours": ours, "backbone": backbone}, rounds=rounds, device=device, warm=True)
+    times = in_turns(
+        {
+            "ours": lambda: segment(asked.texts),
+            "new": lambda: segment(next(others)),
+            "backbone": backbone,
+        },
+        rounds=rounds,
+        device=device,
+        warm=True,
+    )
     asked.segmenter.answer(seen, asked.texts)
     prompt = in_turns(
         {"another": lambda: asked.segmenter.answer(seen, next(more))},
@@ -132,7 +146,18 @@ def segmentation_rows(name: str, device: torch.device, *, rounds: int) -> list[R
             beside="the backbone alone on the same windows",
             reach=SEGMENT_REACH,
             bound="at most",
-            how=f"{how}; texts embedded before; {rounds} rounds",
+            how=f"{how}; texts embedded, and their pairs chosen, for a picture before; "
+            f"{rounds} rounds",
+        ),
+        time_row(
+            f"the same by {PROMPTS} prompts that no picture was segmented by, {name}",
+            times,
+            "new",
+            "backbone",
+            beside="the backbone alone on the same windows",
+            reach=SEGMENT_REACH,
+            bound="at most",
+            how=f"{how}; texts embedded before, not their pairs chosen; {rounds} rounds",
         ),
         own_row(
             f"another prompt on the same picture, {name}",
