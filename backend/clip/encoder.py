@@ -187,7 +187,8 @@ def encoded_from_features(
 def _windows(image: Image.Image, covered: Layout) -> list[UInt8[Tensor, "3 height width"]]:
     """Pixels of every window; they share the memory of the scaled picture."""
     size = (covered.columns * CELL, covered.rows * CELL)
-    resized = image.convert("RGB").resize(size, Image.Resampling.BICUBIC)
+    plain = image if image.mode == "RGB" else image.convert("RGB")  # which would copy it
+    resized = plain.resize(size, Image.Resampling.BICUBIC)
     pixels = torch.from_numpy(np.array(resized)).permute(2, 0, 1)
     height, width = (CELL * side for side in covered.window)
     return [

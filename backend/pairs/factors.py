@@ -62,12 +62,13 @@ class Factors:
         return self.output.transpose(0, 1).flatten(1)
 
     @cached_property
-    def output_gram(self) -> Float[Tensor, "head d_head d_head"]:
-        """Gram matrix of each output factor, by which a head's value has its written length.
+    def output_root(self) -> Float[Tensor, "head rank d_head"]:
+        """R of each output factor's Q R: what a head writes is as long as R times its value.
 
         Made once: weights that still change need new factors.
         """
-        return self.output.transpose(1, 2) @ self.output
+        root: Tensor = torch.linalg.qr(self.output).R
+        return root
 
     @cached_property
     def rounded_value(self) -> FixedPoint:

@@ -74,7 +74,7 @@ class FixedPoint:
         """Of every row, the sum over the columns of every choice."""
         both = torch._int_mm(self.bytes, chosen.view(torch.int8).T)
         high, low = both.chunk(2)
-        return torch.add(low, high, alpha=256).to(self.unit.dtype).mul_(self.unit)
+        return low.add_(high, alpha=256).to(self.unit.dtype).mul_(self.unit)
 
     def products(self, others: FixedPoint) -> Float[Tensor, "row other"]:
         """Of every row with every one of the others; at most 65,536 columns."""
@@ -83,5 +83,5 @@ class FixedPoint:
         of_high, of_low = torch._int_mm(self.bytes, others_high.T).chunk(2)
         crossed = of_low.add_(torch._int_mm(high, others_low.T))
         # The 2 ** 16 of the first need more than 32 bits.
-        total = of_high.to(self.unit.dtype).mul_(256).add_(crossed)
+        total = crossed.to(self.unit.dtype).add_(of_high, alpha=256)
         return total.mul_(256 * self.unit).mul_(others.unit.T)
