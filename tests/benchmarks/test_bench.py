@@ -65,6 +65,7 @@ def test_the_quick_bench_of_segmentation_reports_in_the_same_shape() -> None:
     assert [work.split(",")[0] for work in works] == [
         "token x head maps of 10 texts",
         "segment a picture by 10 prompts",
+        "the same by 10 prompts that no picture was segmented by",
         "another prompt on the same picture",
     ]
     for row in told["rows"]:
