@@ -171,14 +171,14 @@ class ClipResNet:
         return resize_positions(self.positions, rows=rows, columns=columns)
 
     @torch.inference_mode()
-    def positional_values(self, rows: int, columns: int) -> Float[Tensor, "cell head d_head"]:
+    def positional_values(self, rows: int, columns: int) -> Float[Tensor, "head d_head cell"]:
         """What positions and bias add to every head's W_V x at the cells of a grid.
 
         Interpolation is linear, so W_V's products with the pool's own positions are interpolated.
         """
         resized = resize_positions(self._value_positions, rows=rows, columns=columns)[1:]
         bias = self.factors.value_bias
-        return resized.view(-1, *bias.shape) + bias
+        return resized.T.reshape(*bias.shape, -1) + bias[..., None]
 
     @cached_property
     def _value_positions(self) -> Float[Tensor, "token head_times_d_head"]:

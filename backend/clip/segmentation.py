@@ -27,9 +27,10 @@ from backend.clip.encoder import IN_WINDOWS, EncodingSettings, encode_images
 from backend.clip.masks import BACKGROUND, label_pixels
 from backend.clip.models import ClipResNet
 from backend.clip.options import CHOOSING, DEFAULT, SegmentationSettings
-from backend.clip.readings import embedded_cells, head_reading, window_tokens
+from backend.clip.readings import embedded_places, head_reading, window_tokens
 from backend.clip.text import ReadTexts
 from backend.clip.windows import Layout
+from backend.pairs.attribution import check_cell
 from backend.pairs.decisions import (
     Decision,
     chosen_parts,
@@ -242,13 +243,16 @@ class Segmenter:
                 return written_parts(coefficients, 1.0, text[0], self.model.factors)
             coefficients = self_self_coefficients(tokens, self.model.query_key, cells)
             return written_parts(coefficients, 2.0, text[0], self.model.factors)
+        rows, columns = encoded.layout.window
+        places = [
+            window * rows * columns + cell for window, cell in zip(windows, cells, strict=True)
+        ]
         activations = heatmaps = None
         if settings.method != "heads":
-            activations = encoded.cells()[windows, cells]
+            activations = encoded.cells().flatten(0, 1)[places]
         if settings.method != "neurons":
             reading = head_reading(self.model, encoded, settings.mode, self._sinks)
-            own = reading.of(windows, cells)
-            heatmaps = head_heatmaps(own, asked.pairs.texts)[:, 0, :, 0]
+            heatmaps = head_heatmaps(reading.of(places), asked.pairs.texts)[:, 0].T
         return chosen_parts(asked.pairs.chosen, activations=activations, heatmaps=heatmaps)
 
     def _checked(
@@ -355,22 +359,23 @@ class Segmenter:
         step = max(1, SUMS_AT_ONCE // (cells * self.model.factors.n_heads))
         parts = [asked.of(slice(start, start + step)) for start in range(0, len(asked.texts), step)]
         return torch.cat(
-            [_on_grid(self._window_logits(encoded, part, settings), encoded) for part in parts]
+            [_on_grid(self._place_logits(encoded, part, settings), encoded) for part in parts]
         )
 
-    def _window_logits(
+    def _place_logits(
         self, encoded: EncodedImage, asked: Asked, settings: SegmentationSettings
-    ) -> Float[Tensor, "window cell text"]:
+    ) -> Float[Tensor, "text place"]:
         if asked.pairs is None:
-            return embedded_cells(self.model, encoded, settings.method) @ asked.texts.T
+            return asked.texts @ embedded_places(self.model, encoded, settings.method)
         texts, chosen = asked.pairs.texts, asked.pairs.chosen
         if settings.method == "neurons":
-            return neuron_logits(encoded.cells(), chosen)
+            return neuron_logits(encoded.cells().flatten(0, 1), chosen)
         reading = head_reading(self.model, encoded, settings.mode, self._sinks)
         heatmaps = head_heatmaps(reading, texts)
         if settings.method == "heads":
             return head_logits(heatmaps, chosen)
-        return pair_logits(encoded.rounded_cells() or encoded.cells(), heatmaps, chosen)
+        activations = encoded.rounded_cells() or encoded.cells().flatten(0, 1)
+        return pair_logits(activations, heatmaps, chosen)
 
 
 @dataclass(frozen=True)
@@ -383,15 +388,15 @@ class _CentredTexts:
 
 
 def _on_grid(
-    logits: Float[Tensor, "window cell text"], encoded: EncodedImage
+    logits: Float[Tensor, "text place"], encoded: EncodedImage
 ) -> Float[Tensor, "text row column"]:
     """Mean over the windows that cover each cell."""
     covered = encoded.layout
     rows, columns = covered.window
-    maps = logits.transpose(1, 2).reshape(len(logits), -1, rows, columns)
-    total = torch.zeros(maps.shape[1], covered.rows, covered.columns, device=maps.device)
+    maps = logits.view(len(logits), -1, rows, columns)
+    total = torch.zeros(len(logits), covered.rows, covered.columns, device=maps.device)
     weight = torch.zeros_like(total[0])
-    for (top, left), one in zip(covered.corners, maps, strict=True):
+    for (top, left), one in zip(covered.corners, maps.unbind(dim=1), strict=True):
         place = (slice(top, top + rows), slice(left, left + columns))
         total[:, *place] += one
         weight[place] += 1
@@ -404,11 +409,7 @@ def _covering(covered: Layout, *, row: int, column: int) -> tuple[list[int], lis
     Raises:
         ValueError: the cell is not on the picture's grid.
     """
-    if not (0 <= row < covered.rows and 0 <= column < covered.columns):
-        raise ValueError(
-            f"there is no cell in row {row}, column {column}; rows are 0 to {covered.rows - 1}, "
-            f"columns 0 to {covered.columns - 1}"
-        )
+    check_cell(row, column, rows=covered.rows, columns=covered.columns)
     rows, columns = covered.window
     found = [
         (place, (row - top) * columns + column - left)

@@ -130,7 +130,7 @@ def attribute_places(
     )
 
 
-def attribute_cell(
+def attribute_token(
     feature_map: Float[Tensor, "neuron row column"],
     attention: Float[Tensor, "head token"],
     embedding: Float[Tensor, " d_out"],
@@ -140,12 +140,31 @@ def attribute_cell(
     row: int,
     column: int,
 ) -> Float[Tensor, "head neuron"]:
-    """What every pair adds to the score at one cell; sums to the cell of the placed attribution."""
+    """What every pair adds to the score at one cell; sums to the cell of the placed attribution.
+
+    Raises:
+        ValueError: there is no such cell.
+    """
+    rows, columns = feature_map.shape[1:]
+    check_cell(row, column, rows=rows, columns=columns)
     products = write_products(text[None].double(), factors.double())[0]
-    weight = cell_weights(attention)[:, row * feature_map.shape[2] + column].double()
+    weight = cell_weights(attention)[:, row * columns + column].double()
     activations = feature_map[:, row, column].double()
     parts: Tensor = weight[:, None] * activations * products / embedding.double().norm()
     return parts
+
+
+def check_cell(row: int, column: int, *, rows: int, columns: int) -> None:
+    """Nothing, if a grid has such a cell.
+
+    Raises:
+        ValueError: it has not.
+    """
+    if not (0 <= row < rows and 0 <= column < columns):
+        raise ValueError(
+            f"there is no cell in row {row}, column {column}; rows are 0 to {rows - 1}, "
+            f"columns 0 to {columns - 1}"
+        )
 
 
 def cell_weights(

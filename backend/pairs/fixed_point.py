@@ -70,11 +70,11 @@ class FixedPoint:
     def nbytes(self) -> int:
         return self.bytes.nbytes + self.unit.nbytes
 
-    def sums(self, chosen: Bool[Tensor, "choice column"]) -> Float[Tensor, "row choice"]:
-        """Of every row, the sum over the columns of every choice."""
-        both = torch._int_mm(self.bytes, chosen.view(torch.int8).T)
-        high, low = both.chunk(2)
-        return low.add_(high, alpha=256).to(self.unit.dtype).mul_(self.unit)
+    def sums(self, chosen: Bool[Tensor, "choice column"]) -> Float[Tensor, "choice row"]:
+        """For every choice of columns, their sum in every row."""
+        high, low = torch._int_mm(chosen.view(torch.int8), self.bytes.T).chunk(2, dim=1)
+        total = torch.add(low, high, alpha=256).to(self.unit.dtype)
+        return total.mul_(self.unit.T)
 
     def products(self, others: FixedPoint) -> Float[Tensor, "row other"]:
         """Of every row with every one of the others; at most 65,536 columns."""

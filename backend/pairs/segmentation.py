@@ -10,6 +10,9 @@ Two readings of r.  ``clean`` is the formula above: the positive attention weigh
 cosine.  ``official`` is the paper's code: b_O / (tokens * heads) is added to r, and sink tokens
 take the mean of their neighbours' r before the cosine.
 
+The cells of all windows are the places, window by window.  Arrays have a row of them for every
+number of every head, so that products by head need nothing to be moved in memory.
+
 Nothing is gathered per pair: with the 0/1 mask m_j[h, n] of the chosen pairs the sum is
 ``sum_h L[i, h, j] * (Z[i] @ m_j[h])``, and r is never built: its product with a text and its length
 come from d_head numbers per head, the length through the triangle R of W_O^h = Q R.
@@ -48,21 +51,21 @@ PAPER_SHARE = 20_000 / 147_456
 class HeadReading:
     """The unit vector r / |r| of every head at every cell, in the head's own coordinates.
 
-    ``r / |r| = output[h] @ coordinates[i, h] + shift[i, h] * output_bias``
+    ``r / |r| = output[h] @ coordinates[h, :, i] + shift[h, i] * output_bias``
 
     Attributes:
         coordinates: d_head numbers in place of d_out.
         shift: share of the output bias; None where it is left out.
     """
 
-    coordinates: Float[Tensor, "window cell head d_head"]
-    shift: Float[Tensor, "window cell head"] | None
+    coordinates: Float[Tensor, "head d_head place"]
+    shift: Float[Tensor, "head place"] | None
 
-    def of(self, windows: Sequence[int], cells: Sequence[int]) -> HeadReading:
-        """The reading at one cell of each of some windows."""
-        own = (list(windows), list(cells))
-        shift = None if self.shift is None else self.shift[own][:, None]
-        return HeadReading(self.coordinates[own][:, None], shift)
+    def of(self, places: Sequence[int]) -> HeadReading:
+        """The reading at some places."""
+        own = list(places)
+        shift = None if self.shift is None else self.shift[:, own]
+        return HeadReading(self.coordinates[:, :, own], shift)
 
 
 @dataclass(frozen=True)
@@ -145,23 +148,22 @@ def _kth_largest_(rows: Float[Tensor, "row number"], count: int) -> Float[Tensor
 
 
 def head_values(
-    tokens: Float[Tensor, "window cell neuron"], factors: Factors
-) -> Float[Tensor, "window cell head d_head"]:
+    tokens: Float[Tensor, "place neuron"], factors: Factors
+) -> Float[Tensor, "head d_head place"]:
     """W_V x + b_V of every head at every spatial token (positions included)."""
-    values = tokens @ factors.value.flatten(0, 1).T + factors.value_bias.flatten()
-    return values.reshape(*tokens.shape[:2], factors.n_heads, factors.d_head)
+    values = factors.value.flatten(0, 1) @ tokens.T
+    by_head = values.view(factors.n_heads, factors.d_head, -1)
+    return by_head.add_(factors.value_bias[..., None])
 
 
-def clean_reading(
-    values: Float[Tensor, "window cell head d_head"], factors: Factors
-) -> HeadReading:
+def clean_reading(values: Float[Tensor, "head d_head place"], factors: Factors) -> HeadReading:
     """r without the output bias, from :func:`head_values`; attention cancels."""
     lengths = _written_lengths(values, factors).clamp_min(torch.finfo(values.dtype).tiny)
-    return HeadReading(values / lengths[..., None], None)
+    return HeadReading(values / lengths[:, None], None)
 
 
 def official_reading(
-    values: Float[Tensor, "window cell head d_head"],
+    values: Float[Tensor, "head d_head place"],
     attention: Float[Tensor, "window head token"],
     factors: Factors,
     *,
@@ -173,106 +175,100 @@ def official_reading(
 
     Args:
         attention: of all tokens, the mean token first.
-        sinks: (row, column) on the grid of ``rows`` x ``columns`` cells.
+        sinks: (row, column) on the grid of ``rows`` x ``columns`` cells of every window.
     """
     share = 1 / (attention.shape[2] * factors.n_heads)
-    weighted = attention[:, :, 1:].transpose(1, 2)[..., None] * values
+    weighted = attention[:, :, 1:].transpose(0, 1).flatten(1)[:, None] * values
     weighted = replace_sinks(weighted, sinks, rows=rows, columns=columns)
     leaning = torch.einsum("hod,o->hd", factors.output, share * factors.output_bias)
     squared = (
         _written_lengths(weighted, factors).square()
-        + 2 * (weighted * leaning).sum(dim=-1)
+        + 2 * (weighted * leaning[..., None]).sum(dim=1)
         + (share * factors.output_bias).square().sum()
     )
     lengths = squared.clamp_min(torch.finfo(squared.dtype).tiny).sqrt()
-    return HeadReading(weighted / lengths[..., None], share / lengths)
+    return HeadReading(weighted / lengths[:, None], share / lengths)
 
 
-def head_heatmaps(
-    reading: HeadReading, texts: FoldedTexts
-) -> Float[Tensor, "window cell head text"]:
-    """L: cos of every head's r at every cell with unit texts."""
-    heatmaps = torch.einsum("bihd,htd->biht", reading.coordinates, texts.by_head)
+def head_heatmaps(reading: HeadReading, texts: FoldedTexts) -> Float[Tensor, "head text place"]:
+    """L: cos of every head's r at every place with unit texts."""
+    heatmaps = texts.by_head @ reading.coordinates
     if reading.shift is not None:
-        heatmaps = heatmaps + reading.shift[..., None] * texts.on_bias
+        heatmaps = heatmaps + texts.on_bias[:, None] * reading.shift[:, None]
     return heatmaps
 
 
 def pair_logits(
-    activations: Float[Tensor, "window cell neuron"] | FixedPoint,
-    heatmaps: Float[Tensor, "window cell head text"],
+    activations: Float[Tensor, "place neuron"] | FixedPoint,
+    heatmaps: Float[Tensor, "head text place"],
     chosen: ChosenPairs,
-) -> Float[Tensor, "window cell text"]:
-    """The paper's logits; ``activations`` are the last block's output without positions.
-
-    Activations in whole numbers have a row for every cell, window by window.
-    """
+) -> Float[Tensor, "text place"]:
+    """The paper's logits; ``activations`` are the last block's output without positions."""
     sums = _chosen_sums(activations, chosen).view(heatmaps.shape)
-    return (sums * heatmaps).sum(dim=2) / chosen.count
+    return sums.mul_(heatmaps).sum(dim=0) / chosen.count
 
 
 def _chosen_sums(
-    activations: Float[Tensor, "window cell neuron"] | FixedPoint, chosen: ChosenPairs
-) -> Float[Tensor, "window_times_cell head_times_text"]:
+    activations: Float[Tensor, "place neuron"] | FixedPoint, chosen: ChosenPairs
+) -> Float[Tensor, "head_times_text place"]:
     if isinstance(activations, FixedPoint):
         if chosen.gain is None:
             return activations.sums(chosen.among.flatten(0, 1))
         activations = activations.unpack()
-    weights = chosen.weights(activations.dtype).flatten(0, 1)
-    return activations.reshape(-1, activations.shape[-1]) @ weights.T
+    return chosen.weights(activations.dtype).flatten(0, 1) @ activations.T
 
 
 def head_logits(
-    heatmaps: Float[Tensor, "window cell head text"], chosen: ChosenPairs
-) -> Float[Tensor, "window cell text"]:
+    heatmaps: Float[Tensor, "head text place"], chosen: ChosenPairs
+) -> Float[Tensor, "text place"]:
     """Mean over the chosen pairs of their head's heatmap."""
     weights = chosen.by_head(heatmaps.dtype)
-    return torch.einsum("biht,ht->bit", heatmaps, weights) / chosen.count
+    return torch.einsum("htp,ht->tp", heatmaps, weights) / chosen.count
 
 
 def neuron_logits(
-    activations: Float[Tensor, "window cell neuron"], chosen: ChosenPairs
-) -> Float[Tensor, "window cell text"]:
+    activations: Float[Tensor, "place neuron"], chosen: ChosenPairs
+) -> Float[Tensor, "text place"]:
     """Mean over the chosen pairs of their neuron's map."""
-    return activations @ chosen.by_neuron(activations.dtype).T / chosen.count
+    return chosen.by_neuron(activations.dtype) @ activations.T / chosen.count
 
 
 def self_self_values(
     tokens: Float[Tensor, "window cell neuron"],
-    values: Float[Tensor, "window cell head d_head"],
+    values: Float[Tensor, "head d_head place"],
     query_key: QueryKey,
-) -> Float[Tensor, "window cell head d_head"]:
+) -> Float[Tensor, "head d_head place"]:
     """Values after the cells of every head attend to their likes: softmax(qq) + softmax(kk).
 
     Head by head: all heads' attention among the cells of a large grid would fill the memory.
     """
-    mixed = torch.empty_like(values)
     projections = (
         (query_key.query, query_key.query_bias),
         (query_key.key, query_key.key_bias),
     )
-    for head in range(values.shape[2]):
-        total = torch.zeros_like(values[:, :, head])
+    mixed = torch.empty_like(values)
+    for head, of_head in enumerate(values):
+        before = of_head.view(len(of_head), *tokens.shape[:2]).transpose(0, 1)
+        total = torch.zeros_like(before)
         for weight, bias in projections:
             own = tokens @ weight[head].T + bias[head]
             scores = own @ own.transpose(1, 2) * own.shape[-1] ** -0.5
-            total += scores.softmax(dim=-1) @ values[:, :, head]
-        mixed[:, :, head] = total
+            total += before @ scores.softmax(dim=-1).transpose(1, 2)
+        mixed[head] = total.transpose(0, 1).flatten(1)
     return mixed
 
 
-def cell_embeddings(
-    values: Float[Tensor, "window cell head d_head"], factors: Factors
-) -> Float[Tensor, "window cell d_out"]:
-    """Unit vector that all heads together write at every cell, output bias included."""
-    written = torch.einsum("bihd,hod->bio", values, factors.output) + factors.output_bias
-    return F.normalize(written, dim=-1)
+def place_embeddings(
+    values: Float[Tensor, "head d_head place"], factors: Factors
+) -> Float[Tensor, "d_out place"]:
+    """Unit vector that all heads together write at every place, output bias included."""
+    written = factors.joint_output @ values.flatten(0, 1) + factors.output_bias[:, None]
+    return F.normalize(written, dim=0)
 
 
 def _written_lengths(
-    values: Float[Tensor, "window cell head d_head"], factors: Factors
-) -> Float[Tensor, "window cell head"]:
+    values: Float[Tensor, "head d_head place"], factors: Factors
+) -> Float[Tensor, "head place"]:
     """|W_O v| of every head."""
-    written = torch.einsum("bihd,hrd->bihr", values, factors.output_root)
-    lengths: Tensor = torch.linalg.vector_norm(written, dim=-1)
+    lengths: Tensor = torch.linalg.vector_norm(factors.output_root @ values, dim=1)
     return lengths

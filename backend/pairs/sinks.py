@@ -62,24 +62,26 @@ def sinks_on_grid(
 
 
 def replace_sinks(
-    cells: Float[Tensor, "window cell *value"],
+    values: Float[Tensor, "*value place"],
     sinks: Int[Tensor, "sink 2"],
     *,
     rows: int,
     columns: int,
-) -> Float[Tensor, "window cell *value"]:
+) -> Float[Tensor, "*value place"]:
     """Every sink's values become the mean of the up to eight cells around it that are no sinks.
 
-    For a sink in the bottom right corner these are its neighbours to the west, the north and the
-    north-west.  One that has sinks alone around it keeps its values.
+    Places are the cells of grids of ``rows`` x ``columns``, one grid after the other, all with the
+    same sinks.  For a sink in the bottom right corner the cells around it are its neighbours to the
+    west, the north and the north-west.  One that has sinks alone around it keeps its values.
     """
     at_sink = torch.zeros(rows, columns, dtype=torch.bool)
     at_sink[sinks[:, 0].cpu(), sinks[:, 1].cpu()] = True
+    cells = values.view(*values.shape[:-1], -1, rows * columns)
     replaced = cells.clone()
     for row, column in sinks.tolist():
         around = torch.zeros_like(at_sink)
         around[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2] = True
         places = (around & ~at_sink).flatten().nonzero()[:, 0].to(cells.device)
         if len(places):
-            replaced[:, row * columns + column] = cells[:, places].mean(dim=1)
-    return replaced
+            replaced[..., row * columns + column] = cells[..., places].mean(dim=-1)
+    return replaced.view(values.shape)

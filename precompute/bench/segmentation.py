@@ -178,7 +178,7 @@ def heatmap_row(name: str, device: torch.device, *, rounds: int) -> Row:
 
     @torch.inference_mode()
     def ours() -> object:
-        tokens = pool_tokens(pool.feature_map, pool.positions)[:, 1:]
+        tokens = pool_tokens(pool.feature_map, pool.positions)[0, 1:]
         reading = clean_reading(head_values(tokens, pool.factors), pool.factors)
         return head_heatmaps(reading, fold_texts(texts, pool.factors))
 

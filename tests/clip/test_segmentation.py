@@ -16,7 +16,7 @@ from backend.clip import ClipResNet, load_model
 from backend.clip.encoded import EncodedImage, Packed
 from backend.clip.encoder import EncodingSettings, pass_inputs, prepare_image
 from backend.clip.options import SegmentationSettings
-from backend.clip.readings import embedded_cells
+from backend.clip.readings import embedded_places
 from backend.clip.segmentation import Segmenter
 from backend.pairs.coefficients import pooled_attention
 from backend.pairs.segmentation import PAPER_SHARE
@@ -240,7 +240,7 @@ def test_centring(model: ClipResNet, segmenter: Segmenter) -> None:
     encoded = segmenter.encode(noise(256, 256), ONE_WINDOW)
     prompts = ["word 3", "a cat", "grass"]
     settings = replace(NONE, method="maskclip", centring="classes")
-    cells = embedded_cells(model, encoded, "maskclip")[0]
+    cells = embedded_places(model, encoded, "maskclip").T
     embedded = model.embed_texts(prompts)
     for chosen, mean in (
         (settings, embedded.mean(dim=0)),

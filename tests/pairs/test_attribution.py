@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 
 from backend.pairs.attribution import (
-    attribute_cell,
     attribute_places,
     attribute_score,
+    attribute_token,
     largest_parts,
 )
 from backend.pairs.coefficients import (
@@ -99,7 +99,7 @@ def test_places_sum_to_the_score_and_pairs_to_their_place(seen: Seen, factors: F
     over_cells = torch.zeros_like(score.pairs)
     for row in range(ROWS):
         for column in range(COLUMNS):
-            pairs = attribute_cell(
+            pairs = attribute_token(
                 seen.features, seen.attention, seen.embedding, text, factors, row=row, column=column
             )
             torch.testing.assert_close(pairs.sum(), placed.cells[row, column])

@@ -21,7 +21,7 @@ def test_sums_are_those_of_the_rounded_numbers(rows: int, columns: int, choices:
     largest = numbers.abs().amax(dim=1, keepdim=True)
     assert ((rounded - numbers).abs() <= 0.501 * largest / LARGEST).all()
     torch.testing.assert_close(
-        fixed.sums(chosen).double(), rounded @ chosen.double().T, rtol=1e-6, atol=1e-6
+        fixed.sums(chosen).double(), chosen.double() @ rounded.T, rtol=1e-6, atol=1e-6
     )
 
 
@@ -30,7 +30,7 @@ def test_extremes_fit_their_bytes() -> None:
     whole = torch.tensor([LARGEST, -LARGEST, 128, 127, -128, -129, 0, 256, 32512 - 128.0])
     fixed = FixedPoint.of(whole[None])
     found = fixed.sums(torch.eye(len(whole), dtype=torch.bool))
-    assert torch.equal(found.round()[0], whole)
+    assert torch.equal(found.round()[:, 0], whole)
     nothing = FixedPoint.of(torch.zeros(2, 3))
     assert (nothing.sums(torch.ones(1, 3, dtype=torch.bool)) == 0).all()
 

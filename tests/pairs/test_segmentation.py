@@ -11,7 +11,6 @@ from backend.pairs.factors import Factors
 from backend.pairs.fixed_point import FixedPoint
 from backend.pairs.segmentation import (
     HeadReading,
-    cell_embeddings,
     choose_pairs,
     clean_reading,
     head_heatmaps,
@@ -20,6 +19,7 @@ from backend.pairs.segmentation import (
     neuron_logits,
     official_reading,
     pair_logits,
+    place_embeddings,
     self_self_values,
 )
 from backend.pairs.similarity import fold_texts
@@ -41,6 +41,7 @@ class Scene:
         self.activations = random(WINDOWS, CELLS, factors.n_neurons).relu()
         self.tokens = self.activations + 0.1 * random(CELLS, factors.n_neurons)
         self.attention = random(WINDOWS, factors.n_heads, CELLS + 1).softmax(dim=-1)
+        self.places = self.activations.flatten(0, 1)
         self.texts = F.normalize(random(TEXTS, factors.d_out), dim=1)
         self.chosen = choose_pairs(random(factors.n_heads, TEXTS, factors.n_neurons), share=0.3)
 
@@ -51,6 +52,11 @@ class Scene:
 @pytest.fixture
 def scene(factors: Factors) -> Scene:
     return Scene(factors)
+
+
+def by_place(values: torch.Tensor) -> torch.Tensor:
+    """[window, cell, head, number] as [head, number, place]."""
+    return values.flatten(0, 1).permute(1, 2, 0)
 
 
 def written(scene: Scene, factors: Factors) -> torch.Tensor:
@@ -81,7 +87,7 @@ def official_r(scene: Scene, factors: Factors) -> torch.Tensor:
 
 
 def read(mode: str, scene: Scene, factors: Factors) -> HeadReading:
-    values = head_values(scene.tokens, factors)
+    values = head_values(scene.tokens.flatten(0, 1), factors)
     if mode == "clean":
         return clean_reading(values, factors)
     return official_reading(
@@ -96,12 +102,12 @@ def test_heatmaps_and_logits_are_those_of_a_materialised_r(
     r = written(scene, factors) if mode == "clean" else official_r(scene, factors)
     expected = torch.einsum("biho,to->biht", F.normalize(r, dim=-1), scene.texts)
     heat = scene.heatmaps(mode, factors)
-    torch.testing.assert_close(heat, expected, rtol=1e-9, atol=1e-10)
+    torch.testing.assert_close(heat, by_place(expected), rtol=1e-9, atol=1e-10)
 
     found = {
-        "pairs": pair_logits(scene.activations, heat, scene.chosen),
+        "pairs": pair_logits(scene.places, heat, scene.chosen),
         "heads": head_logits(heat, scene.chosen),
-        "neurons": neuron_logits(scene.activations, scene.chosen),
+        "neurons": neuron_logits(scene.places, scene.chosen),
     }
     for text in range(TEXTS):
         total = {name: torch.zeros(WINDOWS, CELLS, dtype=torch.float64) for name in found}
@@ -112,7 +118,7 @@ def test_heatmaps_and_logits_are_those_of_a_materialised_r(
             total["heads"] += head_map
             total["neurons"] += neuron_map
         for name, logits in found.items():
-            torch.testing.assert_close(logits[..., text], total[name] / scene.chosen.count)
+            torch.testing.assert_close(logits[text], total[name].flatten() / scene.chosen.count)
 
 
 def test_a_bottom_right_sink_takes_its_west_north_and_northwest_neighbours(
@@ -129,11 +135,12 @@ def test_a_bottom_right_sink_takes_its_west_north_and_northwest_neighbours(
 def test_cells_are_embedded_by_all_heads_together(
     scene: Scene, factors: Factors, query_key: QueryKey
 ) -> None:
-    values = head_values(scene.tokens, factors)
+    values = head_values(scene.tokens.flatten(0, 1), factors)
     expected = F.normalize(written(scene, factors).sum(dim=2) + factors.output_bias, dim=-1)
-    torch.testing.assert_close(cell_embeddings(values, factors), expected)
+    torch.testing.assert_close(place_embeddings(values, factors), expected.flatten(0, 1).T)
 
-    mixed = torch.zeros_like(values)
+    of_cells = torch.einsum("hdn,bin->bihd", factors.value, scene.tokens) + factors.value_bias
+    mixed = torch.zeros_like(of_cells)
     for head in range(factors.n_heads):
         for weight, bias in (
             (query_key.query[head], query_key.query_bias[head]),
@@ -141,8 +148,8 @@ def test_cells_are_embedded_by_all_heads_together(
         ):
             own = torch.einsum("dn,bin->bid", weight, scene.tokens) + bias
             scores = torch.einsum("bid,bjd->bij", own, own) / factors.d_head**0.5
-            mixed[:, :, head] += scores.softmax(dim=-1) @ values[:, :, head]
-    torch.testing.assert_close(self_self_values(scene.tokens, values, query_key), mixed)
+            mixed[:, :, head] += scores.softmax(dim=-1) @ of_cells[:, :, head]
+    torch.testing.assert_close(self_self_values(scene.tokens, values, query_key), by_place(mixed))
 
 
 def test_a_gain_removes_exactly_what_its_pairs_said(scene: Scene, factors: Factors) -> None:
@@ -152,9 +159,9 @@ def test_a_gain_removes_exactly_what_its_pairs_said(scene: Scene, factors: Facto
     gain[:, 5] *= 0.5
     ablated, removed = scene.chosen.scaled(gain), scene.chosen.scaled(1 - gain)
     for logits in (
-        lambda chosen: pair_logits(scene.activations, heat, chosen),
+        lambda chosen: pair_logits(scene.places, heat, chosen),
         lambda chosen: head_logits(heat, chosen),
-        lambda chosen: neuron_logits(scene.activations, chosen),
+        lambda chosen: neuron_logits(scene.places, chosen),
     ):
         torch.testing.assert_close(logits(ablated) + logits(removed), logits(scene.chosen))
 
@@ -172,15 +179,15 @@ def test_a_gain_of_noughts_and_ones_chooses_fewer_pairs(scene: Scene, factors: F
 
 def test_whole_numbers_give_the_same_logits(scene: Scene, factors: Factors) -> None:
     heat = scene.heatmaps("clean", factors)
-    rounded = FixedPoint.of(scene.activations.flatten(0, 1))
-    exact = pair_logits(scene.activations, heat, scene.chosen)
+    rounded = FixedPoint.of(scene.places)
+    exact = pair_logits(scene.places, heat, scene.chosen)
     found = pair_logits(rounded, heat, scene.chosen)
     assert 0 < float((found - exact).abs().max()) < 1e-4 * float(exact.std())
     gain = torch.rand(factors.n_heads, factors.n_neurons, dtype=torch.float64)
     ablated = scene.chosen.scaled(gain)
     torch.testing.assert_close(
         pair_logits(rounded, heat, ablated),
-        pair_logits(scene.activations, heat, ablated),
+        pair_logits(scene.places, heat, ablated),
         rtol=1e-4,
         atol=1e-4 * float(exact.std()),
     )
