@@ -34,6 +34,7 @@ from backend.pairs.attribution import (
     PlacedAttribution,
     attribute_places,
     attribute_score,
+    attribute_token,
 )
 from backend.store import Store, open_store
 
@@ -146,6 +147,31 @@ class Lab:
             whole.embedding,
             self._direction(text, against),
             self.model.factors,
+        )
+
+    def attribute_token(
+        self,
+        seen: EncodedImage | WholePass,
+        text: str,
+        *,
+        row: int,
+        column: int,
+        against: str | None = None,
+    ) -> Float[Tensor, "head neuron"]:
+        """What every pair adds to the score at one of the cells of :meth:`attribute_places`.
+
+        Raises:
+            ValueError: there is no such cell.
+        """
+        whole = _whole(seen)
+        return attribute_token(
+            whole.feature_map,
+            whole.attention,
+            whole.embedding,
+            self._direction(text, against),
+            self.model.factors,
+            row=row,
+            column=column,
         )
 
     def ablate(

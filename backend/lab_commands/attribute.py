@@ -6,9 +6,11 @@ import json
 from typing import Annotated, Any
 
 import typer
+from jaxtyping import Float
 from torch import Tensor
 
 from backend.cli import Checkpoint, CommandError, Device
+from backend.clip.encoded import WholePass
 from backend.lab import Lab
 from backend.lab_commands.files import open_upright
 from backend.lab_commands.options import (
@@ -35,6 +37,14 @@ def attribute(
     ] = None,
     store: StoreFolder = DEFAULT_STORE,
     baseline: FromBaseline = "zero",
+    token: Annotated[
+        str | None,
+        typer.Option(
+            "--token",
+            metavar="ROW,COLUMN",
+            help="Tell too what every pair adds, from zero, at this one of the places.",
+        ),
+    ] = None,
     top: Shown = 20,
     checkpoint: Checkpoint = None,
     device: Device = "auto",
@@ -43,12 +53,12 @@ def attribute(
     """Explain the score of a picture and a text as an exact sum over pairs, and over places."""
     if top < 0:
         raise CommandError(f"--top must be 0 or more, not {top}")
+    place = None if token is None else _place(token)
     picture = open_upright(image)
     lab = Lab.open(store, checkpoint=checkpoint, device=device)
     seen = lab.take_apart(picture)
     found = lab.attribute(seen, text, against=against, baseline=baseline)
     placed = lab.attribute_places(seen, text, against=against)
-    pairs = largest_parts(found.pairs, top)
     told: dict[str, Any] = {
         "image": str(image),
         "text": text,
@@ -56,12 +66,7 @@ def attribute(
         "baseline": baseline,
         "score": float(found.score),
         "constant": float(found.constant),
-        "pairs": [
-            {"neuron": place % lab.store.n_neurons, "head": place // lab.store.n_neurons,
-             "part": part, "words": _words(lab.store, place)}
-            for place, part in zip(pairs.places.tolist(), pairs.values.tolist(), strict=True)
-        ],
-        "remainder": float(pairs.remainder),
+        **_pairs(lab.store, found.pairs, top),
         "heads": _units("head", found.heads, top),
         "neurons": _units("neuron", found.neurons, top),
         "places": {
@@ -69,21 +74,66 @@ def attribute(
             "position": float(placed.position),
             "constant": float(placed.constant),
         },
+        "token": None,
         "note": HELD_FIXED,
-    }  # fmt: skip
+    }
+    if place is not None:
+        told["token"] = _token(lab, seen, text, against, place, top)
     if as_json:
         typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
         return
+    lead = f"“{text}”" if against is None else f"“{text}” before “{against}”"
+    if place is not None:
+        lead = f"{lead} from row {place[0]}, column {place[1]}"
+    rows = _rows(told if place is None else told["token"], lab.model.factors.n_pairs)
+    show(("pair", "words", ">part"), rows, title=f"{image}: {lead} ({HELD_FIXED})")
+
+
+def _place(given: str) -> tuple[int, int]:
+    row, _, column = given.partition(",")
+    if not (row.strip().isdecimal() and column.strip().isdecimal()):
+        raise CommandError(f"--token is ROW,COLUMN, for example 3,4, not {given!r}")
+    return int(row), int(column)
+
+
+def _token(
+    lab: Lab, seen: WholePass, text: str, against: str | None, place: tuple[int, int], top: int
+) -> dict[str, Any]:
+    row, column = place
+    try:
+        parts = lab.attribute_token(seen, text, row=row, column=column, against=against)
+    except ValueError as exc:
+        raise CommandError(f"--token: {exc}") from None
+    told = _pairs(lab.store, parts, top)
+    return {"row": row, "column": column, "part": float(parts.sum()), **told}
+
+
+def _pairs(store: Store, parts: Float[Tensor, "head neuron"], top: int) -> dict[str, Any]:
+    """The largest parts with their words, and the exact rest."""
+    found = largest_parts(parts, top)
+    pairs = [
+        {
+            "neuron": place % store.n_neurons,
+            "head": place // store.n_neurons,
+            "part": part,
+            "words": _words(store, place),
+        }
+        for place, part in zip(found.places.tolist(), found.values.tolist(), strict=True)
+    ]
+    return {"pairs": pairs, "remainder": float(found.remainder)}
+
+
+def _rows(told: dict[str, Any], n_pairs: int) -> list[tuple[str, str, str]]:
+    """The parts of a score, or of one place, and their sum."""
     rows = [
         (f"{pair['neuron']}.{pair['head']}", ", ".join(pair["words"]), f"{pair['part']:+.5f}")
         for pair in told["pairs"]
     ]
-    rest = lab.model.factors.n_pairs - len(rows)
-    rows.append((f"{rest:,} others", "", f"{told['remainder']:+.5f}"))
-    rows.append(("no pair", "", f"{told['constant']:+.5f}"))
-    rows.append(("sum", "", f"{told['score']:+.5f}"))
-    lead = f"“{text}”" if against is None else f"“{text}” before “{against}”"
-    show(("pair", "words", ">part"), rows, title=f"{image}: {lead} ({HELD_FIXED})")
+    rows.append((f"{n_pairs - len(rows):,} others", "", f"{told['remainder']:+.5f}"))
+    if "constant" in told:
+        rows.append(("no pair", "", f"{told['constant']:+.5f}"))
+    total = told["score"] if "score" in told else told["part"]
+    return [*rows, ("sum", "", f"{total:+.5f}")]
 
 
 def _units(kind: str, parts: Tensor, top: int) -> dict[str, Any]:

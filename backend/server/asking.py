@@ -103,5 +103,10 @@ def check_work(
 
 def unusable(exc: ValueError) -> ApiError:
     """422 with the engine's own sentence about what was asked."""
+    return invalid("settings", sentence(exc))
+
+
+def sentence(exc: ValueError) -> str:
+    """What the engine said, as a sentence."""
     text = str(exc)
-    return invalid("settings", f"{text[:1].upper()}{text[1:]}.")
+    return f"{text[:1].upper()}{text[1:]}."

@@ -67,6 +67,7 @@ class Attributions(Results[AttributionRecord, schemas.Attribution]):
                 top=asked.top,
                 maps=maps,
                 cell=cell,
+                token=asked.token,
             )
             _check_texts(question)
             texts = 2 if cell is None else 2 + len(cell.prompts)
@@ -127,7 +128,11 @@ class Attributions(Results[AttributionRecord, schemas.Attribution]):
 
     def _wire(self, record: AttributionRecord, image: ImageRecord) -> schemas.Attribution:
         model, ident, urls, told = record.model, record.id, self._urls, record.explanation
-        plain = told.model_dump(exclude={"pairs", "neurons", "tokens", "cell", "maps"})
+        plain = told.model_dump(exclude={"pairs", "neurons", "tokens", "token", "cell", "maps"})
+        token = None
+        if told.token is not None:
+            figures = told.token.model_dump(exclude={"pairs"})
+            token = schemas.TokenPart(**figures, pairs=self._pairs(model, told.token.pairs))
         cell = None
         if told.cell is not None:
             figures = told.cell.model_dump(exclude={"pairs"})
@@ -146,6 +151,7 @@ class Attributions(Results[AttributionRecord, schemas.Attribution]):
             tokens=schemas.TokenParts(
                 **told.tokens.model_dump(), heatmap_url=urls.attribution_heatmap(model, ident)
             ),
+            token=token,
             cell=cell,
             maps=[
                 schemas.PairHeatmap(

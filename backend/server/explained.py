@@ -20,11 +20,13 @@ from backend.pairs.attribution import (
     LargestParts,
     attribute_places,
     attribute_score,
+    attribute_token,
+    check_cell,
     largest_parts,
 )
 from backend.pairs.coefficients import activation_maps, resize_positions
 from backend.server import schemas
-from backend.server.asking import unusable
+from backend.server.asking import sentence, unusable
 from backend.server.errors import invalid
 from backend.server.lab import AtHand
 from backend.server.method_results import rounded
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from backend.clip.encoded import WholePass
     from backend.clip.options import SegmentationSettings
     from backend.pairs.decisions import Decision
+    from backend.pairs.factors import Factors
 
 CELL_DIGITS = 6
 """Significant digits of a cell's part: the cells still sum to the score within 1e-6."""
@@ -56,6 +59,7 @@ class ScoreQuestion:
     Attributes:
         top: pairs and neurons to name.
         maps: (neuron, head) of pairs whose own maps are wanted.
+        token: (row, column) of the token whose part of the score is wanted by pairs.
     """
 
     text: str | None
@@ -63,6 +67,7 @@ class ScoreQuestion:
     top: int
     maps: Sequence[tuple[int, int]]
     cell: CellQuestion | None
+    token: tuple[int, int] | None = None
 
 
 class _Stored(BaseModel):
@@ -113,6 +118,14 @@ class StoredTokens(_Stored):
     region: schemas.Region
 
 
+class StoredToken(_Stored):
+    row: int
+    column: int
+    contribution: float
+    pairs: list[StoredPart]
+    remainder: schemas.Remainder
+
+
 class Explanation(_Stored):
     """All figures of an attribution, without words, images and addresses."""
 
@@ -132,6 +145,7 @@ class Explanation(_Stored):
     heads: list[schemas.HeadPart]
     neurons: list[tuple[int, float]]
     tokens: StoredTokens
+    token: StoredToken | None = None
     cell: StoredCell | None
     maps: list[StoredMap]
 
@@ -154,6 +168,9 @@ def explain(at_hand: AtHand, question: ScoreQuestion) -> Explanation:
     found = attribute_score(whole.coefficients, whole.embedding, contrast, model.factors)
     parts = _Parts(opened, whole)
     neurons = largest_parts(found.neurons, question.top)
+    token = None
+    if question.token is not None:
+        token = _token(model.factors, parts, contrast, question.token, question.top)
     verdict = opened.familiarity.read(read)
     return Explanation(
         text=text,
@@ -174,6 +191,7 @@ def explain(at_hand: AtHand, question: ScoreQuestion) -> Explanation:
         ],
         neurons=list(zip(neurons.places.tolist(), neurons.values.tolist(), strict=True)),
         tokens=_tokens(at_hand, whole, contrast),
+        token=token,
         cell=cell,
         maps=[parts.map(neuron, head) for neuron, head in question.maps],
     )
@@ -184,7 +202,7 @@ class _Parts:
 
     def __init__(self, opened: OpenStore, whole: WholePass) -> None:
         self._opened = opened
-        self._whole = whole
+        self.whole = whole
         self._values = opened.sign * whole.coefficients.float().cpu()
 
     def named(self, parts: Float[Tensor, "head neuron"], top: int) -> dict[str, Any]:
@@ -210,8 +228,8 @@ class _Parts:
         cells = (
             sign
             * activation_maps(
-                self._whole.feature_map[None],
-                self._whole.attention[None],
+                self.whole.feature_map[None],
+                self.whole.attention[None],
                 image=torch.tensor([0]),
                 head=torch.tensor([head]),
                 neuron=torch.tensor([neuron]),
@@ -253,6 +271,38 @@ def _tokens(at_hand: AtHand, whole: WholePass, text: Float[Tensor, " d_out"]) ->
     )
 
 
+def _token(
+    factors: Factors,
+    parts: _Parts,
+    text: Float[Tensor, " d_out"],
+    place: tuple[int, int],
+    top: int,
+) -> StoredToken:
+    """What every pair adds to the score at one token."""
+    whole, (row, column) = parts.whole, place
+    rows, columns = whole.feature_map.shape[1:]
+    _check_place("token", row, column, rows=rows, columns=columns)
+    found = attribute_token(
+        whole.feature_map,
+        whole.attention,
+        whole.embedding,
+        text,
+        factors,
+        row=row,
+        column=column,
+    )
+    return StoredToken(
+        row=row, column=column, contribution=float(found.sum()), **parts.named(found, top)
+    )
+
+
+def _check_place(what: str, row: int, column: int, *, rows: int, columns: int) -> None:
+    try:
+        check_cell(row, column, rows=rows, columns=columns)
+    except ValueError as exc:
+        raise invalid(what, sentence(exc)) from None
+
+
 def _region(size: tuple[int, int], resize_mode: str) -> schemas.Region:
     """What of a picture of ``size`` (width, height) the model's own preprocessing shows it."""
     if resize_mode == "squash":
@@ -278,12 +328,7 @@ def _decide(at_hand: AtHand, question: ScoreQuestion, cell: CellQuestion) -> Sto
     """Why the text, or else the strongest prompt, has its logit at a cell, and against what."""
     segmenter, encoded, settings = at_hand.segmenter, at_hand.encoded, cell.settings
     covered = encoded.layout
-    if not (0 <= cell.row < covered.rows and 0 <= cell.column < covered.columns):
-        raise invalid(
-            "cell",
-            f"There is no such cell; rows are 0 to {covered.rows - 1}, columns 0 to "
-            f"{covered.columns - 1}.",
-        )
+    _check_place("cell", cell.row, cell.column, rows=covered.rows, columns=covered.columns)
     prompts = list(cell.prompts)
     read = at_hand.read(prompts)
     behind = at_hand.read_behind(settings)

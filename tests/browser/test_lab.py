@@ -542,6 +542,31 @@ def test_a_result_has_no_accessibility_violations(
     assert violations(axe, page) == []
 
 
+def test_a_place_of_the_scores_map_is_explained_by_pairs(page: Page, sample: bytes) -> None:
+    segment(page, sample, "red", "blue")
+    score = open_panel(page, "Score")
+    verdict = score.locator("[data-verdict]")
+    values(score)
+    whole = verdict.inner_text()
+    score.get_by_role("button", name="Show where it comes from").click()
+    layers = page.locator("[data-layers]").first
+    layers.focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("Enter")
+    expect(verdict).to_contain_text("column 1 of the map comes")
+    parts = values(score)
+    assert sum(parts[:-1]) == pytest.approx(parts[-1], abs=2e-3)
+    expect(page.locator(".stage__map")).to_be_visible()
+    page.reload()
+    expect(verdict).to_contain_text("column 1 of the map comes")
+    expect(page.locator(".stage__map")).to_be_visible()
+    score.get_by_role("button", name="Back to the whole picture").click()
+    expect(verdict).to_have_text(whole)
+    page.get_by_role("button", name="Back to the mask").click()
+    layers.click(position={"x": 40, "y": 40})
+    expect(page.get_by_role("tabpanel", name="Which pairs?")).to_contain_text("the logit of")
+
+
 def test_a_list_of_pairs_can_be_made_longer(page: Page, sample: bytes) -> None:
     segment(page, sample, "red")
     page.get_by_role("tab", name="Score").click()

@@ -84,9 +84,25 @@ def test_parts_of_a_score_sum_to_it(run: Run) -> None:
     places = found["places"]
     total = np.sum(places["cells"]) + places["position"] + places["constant"]
     assert total == pytest.approx(found["score"], abs=1e-6)
+    assert found["token"] is None
     shown = run("attribute", "0.png", "--text", "cat", "--baseline", "mean", "--top", 3)
     assert shown.exit_code == 0, shown.output
     assert "attention is held fixed" in shown.stdout
+
+
+def test_the_part_of_a_place_is_told_by_pairs(run: Run) -> None:
+    asked = ["attribute", "0.png", "--text", "cat", "--token", "1,2", "--top", 4]
+    found = told(run(*asked, "--json"))
+    assert isinstance(found, dict)
+    token = found["token"]
+    assert (token["row"], token["column"], len(token["pairs"])) == (1, 2, 4)
+    assert token["part"] == pytest.approx(found["places"]["cells"][1][2], abs=1e-9)
+    total = sum(pair["part"] for pair in token["pairs"]) + token["remainder"]
+    assert total == pytest.approx(token["part"], abs=1e-9)
+    shown = run(*asked)
+    assert shown.exit_code == 0, shown.output
+    assert "from row 1, column 2" in " ".join(shown.stdout.split())
+    assert f"{token['part']:+.5f}" in shown.stdout
 
 
 def test_ablation_tells_before_and_after(run: Run, tmp_path: Path) -> None:
@@ -118,6 +134,8 @@ def test_ablation_tells_before_and_after(run: Run, tmp_path: Path) -> None:
         ("segment 0.png --prompt a --out x.png --centring classes", "at least 3 prompts"),
         ("segment 0.png --prompt a --out x.png --background prompts", "needs background prompts"),
         ("attribute 0.png --text cat --top -1", "--top must be 0 or more"),
+        ("attribute 0.png --text cat --token 3", "--token is ROW,COLUMN"),
+        ("attribute 0.png --text cat --token 0,99", "no cell in row 0, column 99"),
         ("ablate 0.png --prompt cat", "say what changes"),
         ("ablate 0.png --prompt cat --off 3", "no part of a model"),
         ("ablate 0.png --prompt cat --off head:999", "there is no head 999"),

@@ -41,6 +41,8 @@ def test_parts_sum_to_the_cosine_of_open_clips_own_embedding(lab: Lab) -> None:
     placed = lab.attribute_places(lab.take_apart(picture(300, 200)), "cat")
     total = placed.cells.sum() + placed.position + placed.constant
     assert float(total - cosines[0]) == pytest.approx(0, abs=1e-6)
+    of_pairs = lab.attribute_token(seen, "cat", row=1, column=2).sum()
+    assert float(of_pairs - placed.cells[1, 2]) == pytest.approx(0, abs=1e-9)
 
 
 def test_an_ablated_embedding_is_rebuilt_from_what_remains(lab: Lab) -> None:

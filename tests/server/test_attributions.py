@@ -91,6 +91,25 @@ def test_places_add_up_and_are_drawn(client: TestClient, uploaded: dict) -> None
     assert drawn[:, 10:70, 3].any()
 
 
+def test_a_places_part_is_told_by_pairs(client: TestClient, uploaded: dict) -> None:
+    body = {"image_id": uploaded["id"], "text": "cat", "against": "dog", "top": 5}
+    told = explain(client, **body, token=[1, 2]).json()
+    token = told["token"]
+    assert (token["row"], token["column"], len(token["pairs"])) == (1, 2, 5)
+    assert token["contribution"] == pytest.approx(told["tokens"]["cells"][1][2], abs=1e-6)
+    named = sum(pair["contribution"] for pair in token["pairs"])
+    rest = token["remainder"]["contribution"]
+    assert named + rest == pytest.approx(token["contribution"], abs=1e-9)
+    # The sum over pairs of the whole picture is told beside it.
+    assert total(told) == pytest.approx(told["score"], abs=1e-9)
+    assert client.get(f"{ATTRIBUTIONS}/{told['id']}").json() == told
+    assert explain(client, **body).json()["token"] is None
+    refused = explain(client, **body, token=[0, 99])
+    assert refused.status_code == 422
+    assert refused.json()["error"]["code"] == "invalid_token"
+    assert "There is no cell in row 0, column 99" in refused.json()["error"]["message"]
+
+
 def test_two_texts_are_contrasted(client: TestClient, uploaded: dict, model: ClipResNet) -> None:
     told = explain(client, image_id=uploaded["id"], text="cat", against="dog").json()
     assert told["score"] == pytest.approx(told["text_score"] - told["against_score"], abs=1e-6)

@@ -22,6 +22,7 @@ from backend.server.schemas.attributions import PairHeatmap as PairHeatmap
 from backend.server.schemas.attributions import PairPart as PairPart
 from backend.server.schemas.attributions import Region as Region
 from backend.server.schemas.attributions import Remainder as Remainder
+from backend.server.schemas.attributions import TokenPart as TokenPart
 from backend.server.schemas.attributions import TokenParts as TokenParts
 from backend.server.schemas.base import ErrorBody as ErrorBody
 from backend.server.schemas.base import ErrorDetail as ErrorDetail

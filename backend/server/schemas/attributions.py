@@ -50,6 +50,12 @@ class AttributionRequest(ResultRequest):
         description="row and column on the cell grid of a segmentation; `row,column` in a form",
         examples=[[3, 4]],
     )
+    token: Cell | None = Field(
+        default=None,
+        description="row and column on the grid of `tokens`, whose part of the score is wanted by "
+        "pairs; `row,column` in a form",
+        examples=[[2, 2]],
+    )
     prompts: Texts = Field(default=[], description="what the cell is decided among")
     method: Method = "pairs"
     pairs: Texts = Field(
@@ -104,6 +110,16 @@ class TokenParts(Wire):
     scale: float = Field(description="value at full colour of the heatmap")
     heatmap_url: str
     region: Region
+
+
+class TokenPart(Wire):
+    """One of the ``tokens.cells`` over pairs: ``pairs`` and ``remainder`` sum to it."""
+
+    row: int
+    column: int
+    contribution: float
+    pairs: list[PairPart]
+    remainder: Remainder
 
 
 class CellDecision(Wire):
@@ -161,5 +177,6 @@ class Attribution(Result):
     heads: list[HeadPart] = Field(description="all of them, in their own order")
     neurons: list[NeuronPart] = Field(description="the largest contributions first")
     tokens: TokenParts
+    token: TokenPart | None
     cell: CellDecision | None
     maps: list[PairHeatmap]

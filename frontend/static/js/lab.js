@@ -122,7 +122,7 @@ class Lab {
 
   /** @param {string} address of a pair */
   switchOff = (address) => {
-    this.#showPanel("what-if");
+    this.showPanel("what-if");
     this.whatIf.switchOff(address);
   };
 
@@ -255,7 +255,7 @@ class Lab {
     this.fresh = true;
     this.stage = showResult(this.root, made);
     this.stage?.offerCells(made, (row, column) => {
-      this.#showPanel("why");
+      this.showPanel("why");
       void this.why.choose(row, column);
     });
     this.panels.hidden = false;
@@ -354,7 +354,7 @@ class Lab {
    * Show the panel that the next step is about.
    * @param {string} name
    */
-  #showPanel(name) {
+  showPanel(name) {
     if (this.tabs.selected !== name) {
       this.tabs.select(name);
       this.#panelChosen();

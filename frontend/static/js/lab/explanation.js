@@ -25,6 +25,7 @@ const MOST_SHOWN = 100;
  * @property {import("./stage.js").Stage | null} stage
  * @property {(change: Record<string, string | null>) => void} step a new step: values of the address
  * @property {(change: Record<string, string | null>) => void} note the same step with more to it
+ * @property {(name: string) => void} showPanel
  * @property {(address: string) => void} switchOff
  */
 
@@ -178,13 +179,14 @@ export class Explanation {
  * What gives an answer again, for those who want to ask it themselves.
  * @param {Attribution} answer
  */
-function questionOf({ segmentation, text, against, cell, pairs }) {
+function questionOf({ segmentation, text, against, cell, token, pairs }) {
   return {
     segmentation,
     text: cell?.text ?? text,
     ...((cell?.against ?? against) === null ? {} : { against: cell?.against ?? against }),
     ...(cell ? { cell: [cell.row, cell.column] } : {}),
-    top: (cell?.pairs ?? pairs).length,
+    ...(token ? { token: [token.row, token.column] } : {}),
+    top: (cell?.pairs ?? token?.pairs ?? pairs).length,
   };
 }
 

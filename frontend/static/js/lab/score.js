@@ -23,6 +23,8 @@ export class Score {
     this.against = part(this.form, "[name=against]", HTMLInputElement);
     this.verdict = part(root, "[data-verdict]", HTMLElement);
     this.where = part(root, "[data-where]", HTMLButtonElement);
+    this.whole = part(root, "[data-whole]", HTMLButtonElement);
+    this.hint = part(root, "[data-hint]", HTMLElement);
     this.heads = part(root, "[data-heads]", HTMLElement);
     this.neurons = part(root, "[data-neurons]", HTMLElement);
     this.known = part(this.form, "datalist", HTMLDataListElement);
@@ -33,6 +35,7 @@ export class Score {
     });
     this.form.addEventListener("change", () => void this.ask("step"));
     this.where.addEventListener("click", () => this.#showTokens());
+    this.whole.addEventListener("click", () => void this.ask("step"));
   }
 
   /**
@@ -45,7 +48,8 @@ export class Score {
     const against = this.against.value.trim();
     const { answer } = this.explanation;
     if (!segmentation || text === "") return;
-    if (answer?.text === text && (answer.against ?? "") === against) return;
+    const same = answer?.text === text && (answer.against ?? "") === against;
+    if (same && (as === "note" || answer.token === null)) return;
     await this.explanation.ask(
       { segmentation: segmentation.id, text, ...(against ? { against } : {}) },
       (fresh) => {
@@ -57,7 +61,28 @@ export class Score {
 
   /** @param {string} id of an answer that was given before */
   async open(id) {
-    await this.explanation.open(id, (answer) => this.#show(answer));
+    await this.explanation.open(id, (answer) => {
+      this.#show(answer);
+      if (answer.token) this.#showTokens();
+    });
+  }
+
+  /**
+   * Ask which pairs add what the score has from a place.
+   * @param {number} row
+   * @param {number} column
+   */
+  async #choose(row, column) {
+    const { segmentation } = this.bench;
+    const { answer } = this.explanation;
+    if (!segmentation || !answer) return;
+    this.bench.showPanel("score");
+    const { text, against } = answer;
+    const question = { text, ...(against === null ? {} : { against }), token: [row, column] };
+    await this.explanation.ask({ segmentation: segmentation.id, ...question }, (fresh) => {
+      this.#show(fresh);
+      this.bench.step({ attribution: fresh.id });
+    });
   }
 
   /** There is another result now: its first prompt is asked about when the panel is looked at. */
@@ -65,7 +90,7 @@ export class Score {
     const names = this.bench.segmentation?.classes.map(({ prompt }) => prompt) ?? [];
     this.explanation.clear();
     this.verdict.replaceChildren();
-    this.where.hidden = true;
+    for (const each of [this.where, this.whole, this.hint]) each.hidden = true;
     this.heads.replaceChildren();
     this.neurons.replaceChildren();
     this.known.replaceChildren(...names.map((name) => element("option", { value: name })));
@@ -76,10 +101,17 @@ export class Score {
   #show(answer) {
     this.text.value = answer.text;
     this.against.value = answer.against ?? "";
-    this.where.hidden = false;
-    const of = answer.against === null ? "" : ` minus that to “${answer.against}”`;
+    for (const each of [this.where, this.hint]) each.hidden = false;
+    this.whole.hidden = answer.token === null;
+    if (answer.token) this.#sayToken(answer, answer.token);
+    else this.#sayWhole(answer);
+    announce(this.verdict.textContent ?? "");
+  }
+
+  /** @param {Attribution} answer */
+  #sayWhole(answer) {
     this.verdict.replaceChildren(
-      `The picture's similarity to “${answer.text}”${of} is `,
+      `The picture's ${nameOf(answer)} is `,
       element("strong", {}, number(answer.score)),
       ` (cosine): pairs give ${signed(answer.positive)} and take ${number(answer.negative)}.`,
     );
@@ -87,7 +119,21 @@ export class Score {
     const neurons = answer.neurons.map((each) => ({ ...each, kind: "neuron", number: each.neuron }));
     this.heads.replaceChildren("By head: ", ...this.#strongest(heads));
     this.neurons.replaceChildren("By neuron: ", ...this.#strongest(neurons));
-    announce(this.verdict.textContent ?? "");
+  }
+
+  /**
+   * @param {Attribution} answer
+   * @param {NonNullable<Attribution["token"]>} token
+   */
+  #sayToken(answer, { row, column, contribution }) {
+    this.verdict.replaceChildren(
+      `From row ${row + 1}, column ${column + 1} of the map comes `,
+      element("strong", {}, signed(contribution)),
+      ` of the ${nameOf(answer)}, which is ${number(answer.score)}.`,
+    );
+    this.heads.replaceChildren();
+    this.neurons.replaceChildren();
+    this.bench.stage?.markOnMap(row, column);
   }
 
   /**
@@ -109,21 +155,44 @@ export class Score {
   #showTokens() {
     const { answer } = this.explanation;
     if (!answer || !this.bench.stage) return;
-    const { tokens, text, against } = answer;
+    const { tokens, token } = answer;
     this.bench.stage.showMap({
       url: tokens.heatmap_url,
-      title: `Where the score of “${text}”${against === null ? "" : ` minus “${against}”`} comes from`,
+      title: `Where the ${nameOf(answer)} comes from`,
       cells: tokens.cells,
       scale: tokens.scale,
       region: tokens.region,
+      choice: {
+        label: this.where.dataset.label ?? "",
+        onChoose: (row, column) => void this.#choose(row, column),
+      },
     });
+    if (token) this.bench.stage.markOnMap(token.row, token.column);
   }
 }
 
 /** @param {Attribution} answer */
-function sumOf({ text, against, score, constant, pairs, remainder }) {
+function nameOf({ text, against }) {
+  return `similarity to “${text}”${against === null ? "" : ` minus that to “${against}”`}`;
+}
+
+/** @param {Attribution} answer */
+function sumOf(answer) {
+  const { against, score, constant, pairs, remainder, token } = answer;
+  const title = nameOf(answer);
+  if (token) {
+    const { row, column, contribution } = token;
+    return {
+      title: `Part of the ${title} that comes from row ${row + 1}, column ${column + 1}`,
+      totalName: "this place",
+      total: contribution,
+      constant: null,
+      pairs: token.pairs,
+      remainder: token.remainder,
+    };
+  }
   return {
-    title: `Similarity to “${text}”${against === null ? "" : ` minus “${against}”`}`,
+    title: `${title[0].toUpperCase()}${title.slice(1)}`,
     totalName: against === null ? "score" : "difference",
     total: score,
     constant,

@@ -19,7 +19,18 @@ const CLASSES_READ = 3;
  * @property {import("./wire.js").Cells} cells
  * @property {number} scale the value at full colour
  * @property {import("./wire.js").Region | null} region what it covers; null for all of the picture
+ * @property {Choice} [choice] what a press asks while it is shown; that about the mask otherwise
  */
+
+/**
+ * @typedef {object} Choice
+ * @property {string} label what can be chosen, and how, for those who cannot see
+ * @property {(row: number, column: number) => void} onChoose
+ */
+
+/** @typedef {{rows: number, columns: number, region: import("./wire.js").Region}} Grid */
+
+const WHOLE = { left: 0, top: 0, width: 1, height: 1 };
 
 export class Stage {
   /**
@@ -39,7 +50,9 @@ export class Stage {
     this.alone = -1;
     /** @type {StageMap | null} */
     this.map = null;
-    /** @type {Cursor | null} */
+    /** @type {Cursor | null} of the mask's cells */
+    this.cells = null;
+    /** @type {Cursor | null} of what is chosen from now */
     this.cursor = null;
     void this.#readMask();
     this.#wireOpacity();
@@ -57,39 +70,60 @@ export class Stage {
    * @param {{rows: number, columns: number}} grid
    * @param {(row: number, column: number) => void} onChoose
    */
-  offerCells(grid, onChoose) {
+  offerCells({ rows, columns }, onChoose) {
     const { layers } = this;
-    const cursor = new Cursor(part(layers, "[data-cursor]", HTMLElement), grid);
-    this.cursor = cursor;
+    const choice = { label: layers.dataset.label ?? "", onChoose };
+    this.cells = new Cursor(this.#mark, { rows, columns, region: WHOLE }, choice);
     layers.tabIndex = 0;
     layers.setAttribute("role", "application");
-    layers.setAttribute("aria-label", layers.dataset.label ?? "");
     layers.classList.add("stage__layers--chosen-from");
+    this.#chooseFrom(this.cells);
     layers.addEventListener("click", (event) => {
       const at = this.#place(event);
-      if (!at) return;
-      cursor.move(Math.floor(at.y * grid.rows), Math.floor(at.x * grid.columns));
-      onChoose(cursor.row, cursor.column);
+      if (at && this.cursor?.moveTo(at)) this.cursor.choose();
     });
     layers.addEventListener("keydown", (event) => {
-      if (event.ctrlKey || event.metaKey || event.altKey) return;
-      if (event.key === "Enter" || event.key === " ") onChoose(cursor.row, cursor.column);
+      const { cursor } = this;
+      if (!cursor || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.key === "Enter" || event.key === " ") cursor.choose();
       else if (!cursor.press(event.key)) return;
       event.preventDefault();
-      const text = this.#reading((cursor.column + 0.5) / grid.columns, (cursor.row + 0.5) / grid.rows);
+      const { x, y } = cursor.middle;
+      const text = this.#reading(x, y);
       this.reading.textContent = text;
       announce(`Row ${cursor.row + 1}, column ${cursor.column + 1}: ${text}`);
     });
   }
 
   /**
-   * Mark a cell as the one that is spoken of.
+   * Mark a cell of the mask as the one that is spoken of.
    * @param {number} row
    * @param {number} column
    */
   markCell(row, column) {
-    this.cursor?.move(row, column);
-    this.cursor?.mark.classList.add("stage__cursor--kept");
+    this.cells?.keep(row, column);
+    this.cursor?.draw();
+  }
+
+  /**
+   * Mark a cell of the map that is shown.
+   * @param {number} row
+   * @param {number} column
+   */
+  markOnMap(row, column) {
+    if (this.cursor !== this.cells) this.cursor?.keep(row, column);
+  }
+
+  /** @param {Cursor | null} cursor */
+  #chooseFrom(cursor) {
+    this.cursor = cursor;
+    if (!cursor) return;
+    this.layers.setAttribute("aria-label", cursor.choice.label);
+    cursor.draw();
+  }
+
+  get #mark() {
+    return part(this.layers, "[data-cursor]", HTMLElement);
   }
 
   /**
@@ -114,9 +148,8 @@ export class Stage {
   showMap(map) {
     this.map = map;
     const image = part(this.layers, "[data-map]", HTMLImageElement);
-    const region = map.region ?? { left: 0, top: 0, width: 1, height: 1 };
-    for (const [side, share] of Object.entries(region))
-      image.style.setProperty(`--${side}`, `${100 * share}%`);
+    const region = map.region ?? WHOLE;
+    cover(image, region);
     image.src = map.url;
     image.alt = map.title;
     image.hidden = false;
@@ -125,6 +158,8 @@ export class Stage {
     part(this.root, "[data-map-high]", HTMLElement).textContent = `+${number(map.scale)}`;
     this.#label(true);
     this.isolate(this.alone);
+    const grid = { rows: map.cells.length, columns: map.cells[0].length, region };
+    this.#chooseFrom(map.choice ? new Cursor(this.#mark, grid, map.choice) : this.cells);
     announce(`The picture shows: ${map.title}`);
   }
 
@@ -134,6 +169,7 @@ export class Stage {
     part(this.layers, "[data-map]", HTMLImageElement).hidden = true;
     this.#label(false);
     this.isolate(this.alone);
+    this.#chooseFrom(this.cells);
   }
 
   /**
@@ -226,10 +262,8 @@ export class Stage {
    * @param {number} y
    */
   #valueOnMap({ cells, region }, x, y) {
-    const { left, top, width, height } = region ?? { left: 0, top: 0, width: 1, height: 1 };
-    const inside = { x: (x - left) / width, y: (y - top) / height };
-    if (inside.x < 0 || inside.y < 0 || inside.x >= 1 || inside.y >= 1)
-      return "outside of what the model sees at once";
+    const inside = within(region ?? WHOLE, { x, y });
+    if (!inside) return "outside of what the model sees at once";
     return number(cellAt(cells, inside.x, inside.y));
   }
 }
@@ -238,27 +272,60 @@ export class Stage {
 class Cursor {
   /**
    * @param {HTMLElement} mark
-   * @param {{rows: number, columns: number}} grid
+   * @param {Grid} grid
+   * @param {Choice} choice
    */
-  constructor(mark, grid) {
+  constructor(mark, grid, choice) {
     this.mark = mark;
     this.grid = grid;
+    this.choice = choice;
     this.row = Math.floor(grid.rows / 2);
     this.column = Math.floor(grid.columns / 2);
-    mark.style.setProperty("--rows", String(grid.rows));
-    mark.style.setProperty("--columns", String(grid.columns));
-    this.move(this.row, this.column);
+    this.kept = false;
+  }
+
+  /** The middle of its cell, in widths and heights of the picture. */
+  get middle() {
+    const { rows, columns, region } = this.grid;
+    return {
+      x: region.left + (region.width * (this.column + 0.5)) / columns,
+      y: region.top + (region.height * (this.row + 0.5)) / rows,
+    };
+  }
+
+  /** Put the mark where this cursor is. */
+  draw() {
+    cover(this.mark, this.grid.region);
+    for (const name of /** @type {const} */ (["rows", "columns"]))
+      this.mark.style.setProperty(`--${name}`, String(this.grid[name]));
+    for (const name of /** @type {const} */ (["row", "column"]))
+      this.mark.style.setProperty(`--${name}`, String(this[name]));
+    this.mark.classList.toggle("stage__cursor--kept", this.kept);
+  }
+
+  choose() {
+    this.choice.onChoose(this.row, this.column);
   }
 
   /**
+   * Stay at a cell, for all to see.
    * @param {number} row
    * @param {number} column
    */
-  move(row, column) {
-    this.row = Math.min(Math.max(row, 0), this.grid.rows - 1);
-    this.column = Math.min(Math.max(column, 0), this.grid.columns - 1);
-    this.mark.style.setProperty("--row", String(this.row));
-    this.mark.style.setProperty("--column", String(this.column));
+  keep(row, column) {
+    this.kept = true;
+    this.#move(row, column);
+  }
+
+  /**
+   * @param {{x: number, y: number}} at in widths and heights of the picture
+   * @returns {boolean} whether there is a cell
+   */
+  moveTo(at) {
+    const { rows, columns, region } = this.grid;
+    const inside = within(region, at);
+    if (inside) this.#move(Math.floor(inside.y * rows), Math.floor(inside.x * columns));
+    return inside !== null;
   }
 
   /**
@@ -275,9 +342,41 @@ class Cursor {
       Home: [row, 0],
       End: [row, this.grid.columns - 1],
     }[key];
-    if (to) this.move(to[0], to[1]);
+    if (to) this.#move(to[0], to[1]);
     return to !== undefined;
   }
+
+  /**
+   * @param {number} row
+   * @param {number} column
+   */
+  #move(row, column) {
+    this.row = Math.min(Math.max(row, 0), this.grid.rows - 1);
+    this.column = Math.min(Math.max(column, 0), this.grid.columns - 1);
+    this.draw();
+  }
+}
+
+/**
+ * Lay something over a region of the picture.
+ * @param {HTMLElement} what
+ * @param {import("./wire.js").Region} region
+ */
+function cover(what, region) {
+  for (const [side, share] of Object.entries(region))
+    what.style.setProperty(`--${side}`, `${100 * share}%`);
+}
+
+/**
+ * A place of the picture in a region of it.
+ * @param {import("./wire.js").Region} region
+ * @param {{x: number, y: number}} at in widths and heights of the picture
+ * @returns {{x: number, y: number} | null} in those of the region; null outside
+ */
+function within({ left, top, width, height }, at) {
+  const x = (at.x - left) / width;
+  const y = (at.y - top) / height;
+  return x >= 0 && y >= 0 && x < 1 && y < 1 ? { x, y } : null;
 }
 
 /**

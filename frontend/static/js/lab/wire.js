@@ -85,6 +85,7 @@
  * @property {{head: number, contribution: number}[]} heads
  * @property {{neuron: number, contribution: number}[]} neurons the strongest
  * @property {{cells: Cells, rows: number, columns: number, position: number, constant: number, scale: number, heatmap_url: string, region: Region}} tokens
+ * @property {{row: number, column: number, contribution: number, pairs: PairContribution[], remainder: {contribution: number, pairs: number}} | null} token
  * @property {CellAnswer | null} cell
  * @property {PairMap[]} maps
  * @property {string | null} segmentation
