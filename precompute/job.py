@@ -61,6 +61,7 @@ def run(job: Job, progress: Progress) -> Manifest:
     check(job)
     if job.resume and (job.out / MANIFEST).exists():
         manifest = finished(job)
+        remove_leftovers(job)
         progress.note(f"{job.out} is finished already, and is this very job")
         return manifest
     writer = StoreWriter(job.out, resume=job.resume)
@@ -79,14 +80,26 @@ def run(job: Job, progress: Progress) -> Manifest:
         try:
             for stage in stages:
                 work.perform(stage)
+            manifest = finish(work)
         except StoreError as error:
             raise StoreError(f"{error}; what is done is kept: go on with --resume") from error
+        # Not before the store exists: in between, a kill would cost the whole job.
         work.scratch.remove()
-    return finish(work)
+    return manifest
+
+
+def remove_leftovers(job: Job) -> None:
+    """Removes what a job that was killed after its last step has left beside its finished store."""
+    scratch = Scratch(job.out / SCRATCH)
+    if scratch.folder.exists():
+        with scratch.held():
+            scratch.remove()
 
 
 def can_resume(job: Job) -> bool:
     """Whether the job's folder holds this very job, unfinished."""
+    if (job.out / MANIFEST).exists():
+        return False
     begun = Scratch(job.out / SCRATCH).begun()
     return begun is not None and not differences(begun, job.identity())
 

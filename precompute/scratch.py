@@ -137,15 +137,30 @@ class Scratch:
         return found
 
     def remove(self) -> None:
-        """Removes everything, what says which job this is last: a kill half-way can be resumed."""
-        for entry in sorted(self.folder.iterdir()):
-            if entry.is_dir():
-                shutil.rmtree(entry)
-        for entry in sorted(self.folder.iterdir()):
-            if entry.name not in (JOB, LOCK) and not entry.name.startswith("stage-"):
-                entry.unlink()
-        shutil.rmtree(self.folder)
-        sync_folder(self.folder.parent)
+        """Removes everything; call it while the folder is held.
+
+        A kill half-way leaves no stage that counts as done without its files, and until the end
+        it stays known which job this was.
+
+        Raises:
+            InputError: the disk refuses.
+        """
+        try:
+            for record in self.folder.glob("stage-*.json"):
+                record.unlink()
+            for entry in self.folder.iterdir():
+                if entry.is_dir():
+                    shutil.rmtree(entry)
+                elif entry.name not in (JOB, LOCK):
+                    entry.unlink()
+            for name in (JOB, LOCK):
+                (self.folder / name).unlink(missing_ok=True)
+            self.folder.rmdir()
+            sync_folder(self.folder.parent)
+        except OSError as error:
+            raise InputError(
+                f"{self.folder} cannot be removed ({error.strerror}); remove it, nothing needs it"
+            ) from error
 
     def _json(self, name: str) -> dict[str, Any] | None:
         try:

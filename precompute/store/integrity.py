@@ -13,6 +13,7 @@ import numpy as np
 from backend.store import Manifest, StoreError
 from backend.store.durable import DTYPES
 from backend.store.format import ARRAYS, MANIFEST, OPTIONAL_FILES, VOCABULARY, FileRecord
+from backend.store.writer import SCRATCH
 
 LONGEST_HEADER = 1 << 24
 """Bytes of a safetensors header that are read: a damaged length must not fill the memory."""
@@ -153,5 +154,8 @@ def _text(arrays: dict[str, tuple[str, list[int]]], name: str) -> str:
 
 
 def _surplus(path: Path, manifest: Manifest) -> list[str]:
+    """Files that no manifest lists; of what a killed job has left, the folder alone."""
     there = {str(file.relative_to(path)) for file in path.rglob("*") if not file.is_dir()}
-    return sorted(there - {MANIFEST, *manifest.files})
+    leftover = {file for file in there if file.startswith(f"{SCRATCH}/")}
+    surplus = sorted(there - leftover - {MANIFEST, *manifest.files})
+    return [*surplus, SCRATCH] if (path / SCRATCH).exists() else surplus

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +12,12 @@ import pytest
 
 from backend.clip import ClipResNet
 from backend.progress import Progress
-from backend.store import Manifest, StoreError
+from backend.store import Manifest, StoreError, open_store
 from precompute.datasets import ImageFolder
 from precompute.errors import InputError
-from precompute.job import STAGES, Job, Parameters, run
+from precompute.job import STAGES, Job, Parameters, can_resume, run
+from precompute.scratch import Scratch, StageRecord
+from precompute.store.integrity import check_integrity
 from precompute.work import Stage, Work
 
 WORDS = ["cat", "dog", "red", "blue", "tree", "ball"]
@@ -66,6 +69,89 @@ def test_a_kill_before_or_after_any_stage(
             run(job, QUIET)
     assert run(job, QUIET).data_version == whole.data_version
     assert not (job.out / "scratch").exists()
+
+
+def leave_scratch(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs the job and kills it between its manifest and the removal of its scratch folder."""
+
+    def die(scratch: Scratch) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Scratch, "remove", die)
+        with pytest.raises(Killed):
+            run(job, QUIET)
+
+
+def test_a_kill_after_the_last_stage_costs_nothing(
+    job: Job, whole: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave_scratch(job, monkeypatch)
+    made = open_store(job.out).manifest
+    assert made.data_version == whole.data_version
+    (left,) = check_integrity(job.out).findings
+    assert (left.file, left.problem) == ("scratch", "surplus")
+    assert not can_resume(job)
+    monkeypatch.setattr("precompute.job.STAGES", ())  # nothing is computed again
+    assert run(job, QUIET).to_json() == made.to_json()
+    assert check_integrity(job.out).ok
+
+
+def test_a_manifest_that_cannot_be_written_costs_nothing(
+    job: Job, whole: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(work: Work) -> Manifest:
+        raise StoreError("No space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("precompute.job.finish", fill)
+        with pytest.raises(StoreError, match="go on with --resume"):
+            run(job, QUIET)
+    computed = tuple(replace(stage, do=pytest.fail) for stage in STAGES)
+    monkeypatch.setattr("precompute.job.STAGES", computed)
+    assert run(job, QUIET).data_version == whole.data_version
+
+
+def test_what_names_the_job_is_removed_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = Scratch(tmp_path / "scratch")
+    scratch.begin({"name": "demo"})
+    scratch.finish("factors", StageRecord(1.0, {}))
+    (scratch.folder / "features").write_bytes(b"1")
+    (scratch.folder / "collect").mkdir()
+    gone: list[str] = []
+    unlink, rmtree = Path.unlink, shutil.rmtree
+
+    def note(path: Path, missing_ok: bool = False) -> None:
+        gone.append(path.name)
+        unlink(path, missing_ok=missing_ok)
+
+    def note_folder(path: Path) -> None:
+        gone.append(path.name)
+        rmtree(path)
+
+    monkeypatch.setattr(Path, "unlink", note)
+    monkeypatch.setattr(shutil, "rmtree", note_folder)
+    with scratch.held():
+        scratch.remove()
+    assert gone[0] == "stage-factors.json"
+    assert gone[-2:] == ["job.json", "lock"]
+    assert not scratch.folder.exists()
+
+
+def test_a_scratch_folder_that_cannot_be_removed_is_told(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "rmdir", refuse)
+    with pytest.raises(
+        InputError, match=r"scratch cannot be removed \(Permission denied\); remove"
+    ):
+        run(job, QUIET)
+    assert open_store(job.out)
 
 
 @pytest.mark.parametrize("written", [6, 12, 20])
