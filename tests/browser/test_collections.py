@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from playwright.sync_api import BrowserContext, Page, expect
 
+from tests.browser.test_explorer import link_and_token
+
 OpenContext = Callable[..., BrowserContext]
 
 
@@ -45,6 +47,22 @@ def test_pairs_are_collected_put_in_order_and_passed_on(
     expect(elsewhere.locator("[data-collection-count]")).to_have_text("2")
     elsewhere.goto("/demo/collection")
     expect(elsewhere.locator(".card")).to_have_count(2)
+
+
+def test_a_shared_collection_is_seen_by_whoever_has_one_of_their_own(page: Page) -> None:
+    page.goto("/demo/collection?pairs=3.1,7.4&title=Mine")
+    page.get_by_role("button", name="Make it my collection").click()
+    page.goto("/demo/collection?pairs=5.2&title=Shared")
+    page.get_by_role("button", name="Share", exact=True).click()
+    page.get_by_role("button", name="Make a link").click()
+    link, _ = link_and_token(page)
+    page.goto(link)
+    page.wait_for_load_state("networkidle")
+    assert page.url == link
+    expect(page.locator(".banner")).to_be_visible()
+    expect(page.locator(".card")).to_have_count(1)
+    page.goto("/demo/collection")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Mine")
 
 
 def test_a_collection_is_made_without_scripts(open_context: OpenContext) -> None:

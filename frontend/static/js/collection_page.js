@@ -12,7 +12,8 @@ const adopt = page.querySelector("[data-adopt]");
 const model = page.dataset.collectionPage ?? "";
 const address = form.getAttribute("action") ?? "";
 
-if (!location.search && collectionOf(model).entries.length > 0)
+// The bare address is that of the visitor's own list; a share shows somebody else's.
+if (location.pathname === address && !location.search && collectionOf(model).entries.length > 0)
   location.replace(addressOf(address, collectionOf(model)));
 
 if (adopt instanceof HTMLElement) {
