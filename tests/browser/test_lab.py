@@ -119,6 +119,22 @@ def test_a_result_is_an_address(page: Page, sample: bytes, open_context: OpenCon
     expect(names(again)).to_have_text(["red"])
 
 
+def test_undo_leads_back_to_the_panel_that_was_open(page: Page, sample: bytes) -> None:
+    segment(page, sample, "red")
+    panel = open_panel(page, "Score")
+    told = values(panel)
+    expect(page).to_have_url(re.compile(r"attribution=[\w-]+&panel=score"))
+    address = page.url
+    enter(page, "blue")
+    expect(names(page)).to_have_text(["red", "blue"])
+    page.get_by_role("tab", name="Result").click()
+    page.get_by_role("button", name="Undo").click()
+    expect(names(page)).to_have_text(["red"])
+    expect(page.get_by_role("tab", name="Score")).to_have_attribute("aria-selected", "true")
+    assert values(panel) == told
+    assert page.url == address
+
+
 def test_a_newcomer_begins_with_one_press(page: Page) -> None:
     page.goto("/demo/lab")
     page.get_by_role("button", name=re.compile("^Image ")).first.click()

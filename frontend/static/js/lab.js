@@ -319,8 +319,9 @@ class Lab {
    * @param {string | null} id
    */
   async #restoreResult(query, id) {
-    for (const name of [...OPENED, "panel"]) query.delete(name);
-    const html = await this.drawn.page(`${this.root.dataset.lab}?${query}`);
+    const drawnBy = new URLSearchParams(query);
+    for (const name of [...OPENED, "panel"]) drawnBy.delete(name);
+    const html = await this.drawn.page(`${this.root.dataset.lab}?${drawnBy}`);
     const made = id === null ? null : await this.drawn.result(id);
     const drawn = this.#show(html, made);
     const chips = /** @type {NodeListOf<HTMLElement>} */ (
