@@ -270,5 +270,6 @@ def _written_lengths(
     values: Float[Tensor, "head d_head place"], factors: Factors
 ) -> Float[Tensor, "head place"]:
     """|W_O v| of every head."""
-    lengths: Tensor = torch.linalg.vector_norm(factors.output_root @ values, dim=1)
+    # A fifth of the time of a norm over the axis in the middle, whose loop is not vectorised.
+    lengths: Tensor = (factors.output_root @ values).square_().sum(dim=1).sqrt_()
     return lengths
