@@ -55,7 +55,9 @@ class DrivenPairs:
 
             question = partial(_most_driven, asked=asked)
             given = Given(image_id=image)
-            _, answer = await self._lab.ask(opened, given, IN_WINDOWS, question, texts=0, methods=0)
+            _, answer = await self._lab.ask(
+                opened, given, IN_WINDOWS, question, texts=0, methods=0, keeping=False
+            )
         return await asyncio.to_thread(self._wire, opened, picture, asked, answer.result)
 
     def _wire(

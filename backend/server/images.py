@@ -106,18 +106,20 @@ class Images:
         self._encoded = encoded
         self._decoding = asyncio.Semaphore(PICTURES_AT_ONCE)
 
-    async def receive(self, opened: OpenStore, given: Given) -> OpenImage:
+    async def receive(self, opened: OpenStore, given: Given, *, keeping: bool) -> OpenImage:
         """The picture that a request names or carries.
 
-        Raises 404 for one that is not there, 422 when none, several or an unusable one are given,
-        507 when no more may be kept.
+        ``keeping`` tells whether the picture, or what is made of it, will be kept.  Raises 404 for
+        a picture that is not there, 422 when none, several or an unusable one are given, 507 when
+        something will be kept and no more may be.
         """
         if [given.upload, given.image_id, given.sample].count(None) != 2:
             raise invalid("image", "Give exactly one picture: image, image_id or sample.")
         async with self._decoding:
+            if keeping:
+                await asyncio.to_thread(self._kept.check_room)
             if given.image_id is not None:
                 return await asyncio.to_thread(self._reopen, opened, given.image_id)
-            await asyncio.to_thread(self._kept.check_room)
             return await asyncio.to_thread(self._take, opened, given)
 
     def keep(self, opened: OpenStore, image: OpenImage, seen: Seen | None) -> ImageRecord:

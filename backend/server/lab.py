@@ -127,13 +127,15 @@ class Lab:
         *,
         texts: int,
         methods: int,
+        keeping: bool = True,
     ) -> tuple[OpenImage, Answer[Result]]:
         """Answer one question about a picture, within a place; cancelling it gives it up.
 
-        ``texts`` and ``methods`` say how much work it is.  Raises what :meth:`Images.receive` does,
-        422 for too much work, 503 when the device cannot answer now.
+        ``texts`` and ``methods`` say how much work it is, ``keeping`` whether the picture or the
+        answer will be kept, for which there must be room before anything is done.  Raises what
+        :meth:`Images.receive` does, 422 for too much work, 503 when the device cannot answer now.
         """
-        image = await self._images.receive(opened, given)
+        image = await self._images.receive(opened, given, keeping=keeping)
         check_work(
             opened,
             image.pixels.size,

@@ -20,7 +20,8 @@ from backend.server.files import write_folder
 from backend.server.middleware import PICTURE_POLICY
 from tests.server.conftest import picture
 
-ADDRESS = "/api/v1/models/demo/segmentations"
+MODEL = "/api/v1/models/demo"
+ADDRESS = f"{MODEL}/segmentations"
 Start = Callable[..., object]
 
 
@@ -245,6 +246,28 @@ def test_the_quota_is_kept(start: Start) -> None:
         response = segment(client, ["cat"])
         assert response.status_code == 507
         assert response.json()["error"]["code"] == "storage_full"
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("segmentations", {"prompts": ["cat"]}),
+        ("attributions", {"text": "cat"}),
+        ("ablations", {"prompts": ["cat"], "off": ["3.4"]}),
+    ],
+)
+def test_the_quota_is_kept_by_results_of_a_picture_that_is_there(
+    start: Start, path: str, asked: dict
+) -> None:
+    with start(max_stored_bytes=1) as client:
+        image = client.post(f"{MODEL}/images", files={"image": picture()}).json()["id"]
+        response = client.post(f"{MODEL}/{path}", json={"image_id": image, **asked})
+        assert response.status_code == 507
+        assert response.json()["error"]["code"] == "storage_full"
+        kept = client.app.state.services.settings.data / "results"
+        assert not list(kept.iterdir())
+        # Nothing of this answer is kept.
+        assert client.get(f"{MODEL}/images/{image}/pairs").status_code == 200
 
 
 def test_beyond_the_bound_requests_are_refused_and_served_again(start: Start) -> None:
