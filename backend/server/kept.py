@@ -264,8 +264,10 @@ _AnyRecord = TypeVar("_AnyRecord", bound=BaseModel)
 
 
 def new_id() -> str:
-    """An unguessable name."""
-    return secrets.token_urlsafe(ID_BYTES)
+    """An unguessable name, which no command line takes for an option."""
+    while (ident := secrets.token_urlsafe(ID_BYTES)).startswith("-"):
+        pass
+    return ident
 
 
 def new_token() -> str:

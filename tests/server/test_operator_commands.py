@@ -12,6 +12,7 @@ from click.testing import Result
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
+from backend.server.kept import new_id
 from precompute.application import app
 from tests.server.conftest import picture
 
@@ -92,6 +93,10 @@ def test_deleting_the_last_link_deletes_the_picture(client: TestClient, data: Pa
     assert client.get(made["mask_url"]).status_code == 200
     run("shares", "delete", second, "--data", data)
     assert client.get(made["mask_url"]).status_code == 404
+
+
+def test_no_id_looks_like_an_option() -> None:
+    assert not any(new_id().startswith("-") for _ in range(2000))
 
 
 @pytest.mark.parametrize("group", ["shares", "uploads"])
