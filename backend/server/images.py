@@ -11,6 +11,7 @@ from typing import Any, Literal
 from PIL import Image
 
 from backend.server import schemas, uploads
+from backend.server.deletion import delete_picture
 from backend.server.encoded import EncodedImages
 from backend.server.errors import invalid, not_found
 from backend.server.kept import (
@@ -24,6 +25,7 @@ from backend.server.kept import (
 from backend.server.open_store import OpenStore
 from backend.server.queries import Catalog
 from backend.server.settings import Settings
+from backend.server.share_database import ShareDatabase
 from backend.server.urls import Urls
 
 DISPLAY = "image.webp"
@@ -96,12 +98,14 @@ class Images:
         settings: Settings,
         urls: Urls,
         catalog: Catalog,
+        database: ShareDatabase,
         kept: KeptUploads,
         encoded: EncodedImages,
     ) -> None:
         self._settings = settings
         self._urls = urls
         self._catalog = catalog
+        self._database = database
         self._kept = kept
         self._encoded = encoded
         self._decoding = asyncio.Semaphore(PICTURES_AT_ONCE)
@@ -169,9 +173,12 @@ class Images:
         return Picture(self._kept.image_file(image, DISPLAY), "image/webp")
 
     def delete(self, model: str, image: str, token: str | None) -> None:
-        """Delete a picture with all that was made of it; raises 401 and 403 like shares do."""
+        """Delete a picture, all that was made of it, and the shares that show it.
+
+        Raises 401 and 403 like shares do.
+        """
         check_token(token, self.record(model, image).token_hash, "picture")
-        self._kept.delete(image)
+        delete_picture(self._database, self._kept, image)
         self._encoded.forget(image)
 
     def _fields(self, record: ImageRecord) -> dict[str, Any]:

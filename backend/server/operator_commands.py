@@ -15,6 +15,7 @@ import typer
 
 from backend.options import AsJson
 from backend.server.commands import DEFAULT_DATA, fail
+from backend.server.deletion import delete_picture, delete_share
 from backend.server.kept import ImageRecord, KeptUploads
 from backend.server.settings import MAX_STORED_BYTES, UPLOAD_LIFETIME
 from backend.server.share_database import ShareDatabase, StoredShare
@@ -52,7 +53,7 @@ def delete_shares(ids: Ids, data: Data = DEFAULT_DATA) -> None:
     left = _open(data)
     found = [share for share in map(left.database.find, ids) if share is not None]
     for share in found:
-        _delete(left, share)
+        delete_share(left.database, left.kept, share)
     _say(len(found), "share", missing=len(ids) - len(found))
 
 
@@ -66,7 +67,7 @@ def purge_shares(
     before = datetime.now(UTC) - timedelta(days=days)
     over = [s for s in left.database.all() if datetime.fromisoformat(s.created) <= before]
     for share in over:
-        _delete(left, share)
+        delete_share(left.database, left.kept, share)
     _say(len(over), "share")
 
 
@@ -98,8 +99,7 @@ def delete_uploads(ids: Ids, data: Data = DEFAULT_DATA) -> None:
     left = _open(data)
     known = {image.id for image in left.kept.images()}
     for image in known.intersection(ids):
-        left.database.delete_of(image)
-        left.kept.delete(image)
+        delete_picture(left.database, left.kept, image)
     gone = len(known.intersection(ids))
     _say(gone, "upload", missing=len(set(ids)) - gone)
 
@@ -120,12 +120,6 @@ def _open(data: Path) -> _Left:
     )
     kept.make_folders()
     return _Left(database, kept)
-
-
-def _delete(left: _Left, share: StoredShare) -> None:
-    left.database.delete(share.id)
-    if share.image is not None and not left.database.keeps(share.image):
-        left.kept.delete(share.image)
 
 
 def _told(share: StoredShare) -> dict[str, str | None]:

@@ -67,7 +67,7 @@ def make_services(
         is_shared=database.keeps,
     )
     encoded = EncodedImages(settings.max_encoded_bytes)
-    images = Images(settings, urls, catalog, kept, encoded)
+    images = Images(settings, urls, catalog, database, kept, encoded)
     lab = Lab(settings, engine, live, images, encoded)
     driven = DrivenPairs(urls, catalog, images, lab)
     segmentations = Segmentations(urls, catalog, images, lab, kept)

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 from backend.server import schemas
+from backend.server.deletion import delete_share
 from backend.server.errors import ApiError, invalid, not_found
 from backend.server.kept import KeptUploads, check_token, new_id, new_token, token_hash
 from backend.server.queries import Catalog
@@ -146,13 +147,7 @@ class Shares:
         """
         stored = self._find(share)
         check_token(token, stored.token_hash, "share")
-        self._database.delete(share)
-        if stored.image is not None and not self._database.keeps(stored.image):
-            self._kept.delete(stored.image)
-
-    def forget(self, image: str) -> None:
-        """Delete the shares of a picture that its owner deleted."""
-        self._database.delete_of(image)
+        delete_share(self._database, self._kept, stored)
 
     def _subject(self, request: schemas.ShareRequest, model_of: ModelOf) -> _Subject:
         view = None if request.view is None else own_view(request.view, self._urls.prefix)

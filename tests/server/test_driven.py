@@ -111,8 +111,14 @@ def test_the_plain_form_leads_to_the_pairs(client: TestClient) -> None:
     files = {"image": ("x.png", picture(), "image/png")}
     answer = client.post("/demo/search/picture", files=files, follow_redirects=False)
     assert answer.status_code == 303
-    shown = client.get(answer.headers["location"])
+    address = answer.headers["location"]
+    shown = client.get(address)
     assert 'class="card__link"' in shown.text
+    in_the_lab = client.get(address.replace("/search/picture?", "/lab?")).text
+    (token,) = re.findall(r'name="token" value="([^"]+)"', in_the_lab)
+    image = address.partition("image=")[2]
+    bearer = {"Authorization": f"Bearer {token}"}
+    assert client.delete(f"{API}/images/{image}", headers=bearer).status_code == 204
     broken = client.post("/demo/search/picture", files={"image": ("x.png", b"no", "image/png")})
     assert broken.status_code == 422
 

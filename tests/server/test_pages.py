@@ -329,10 +329,13 @@ def test_the_plain_form_leads_to_the_result(client: TestClient) -> None:
     assert token not in page(client, address)
     wrong = client.post("/demo/lab/delete", data={"image": image, "token": "x"}, headers=HTML)
     assert wrong.status_code == 403
+    share = client.post("/api/v1/shares", json={"image": image}).json()
     deleted = client.post(
         "/demo/lab/delete", data={"image": image, "token": token}, follow_redirects=False
     )
     assert (deleted.status_code, deleted.headers["location"]) == (303, "/demo/lab")
+    left = client.app.state.services.shares._database.all()
+    assert share["id"] not in {each.id for each in left}
     assert client.get(address, headers=HTML).status_code == 404
 
 

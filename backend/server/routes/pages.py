@@ -1,4 +1,4 @@
-"""The pages: each is one query of the services, put into one dataclass of ``views``.
+"""The pages: each is one query of the services, put into one dataclass of ``pages``.
 
 Every page has a JSON twin that answers the same query.  ``/{model}`` matches any first segment, so
 this router goes behind all others.
@@ -10,7 +10,7 @@ import re
 import secrets
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, File, Form, Query, Request, Response
+from fastapi import APIRouter, File, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from backend.server import schemas
@@ -35,17 +35,9 @@ from backend.server.pages.shared import shared_page
 from backend.server.pages.splits import splits_page
 from backend.server.plain_uploads import remember_token, token_of
 from backend.server.rendering import render
-from backend.server.services import Services
+from backend.server.routes.api.answers import Served
 
 router = APIRouter(include_in_schema=False, default_response_class=Response)
-
-
-def _services(request: Request) -> Services:
-    services: Services = request.app.state.services
-    return services
-
-
-Served = Annotated[Services, Depends(_services)]
 
 
 @router.get("/")
@@ -137,7 +129,9 @@ async def take_picture(services: Served, model: str, image: Annotated[bytes, Fil
     opened = services.catalog.open_store(model)
     taken = await services.lab.take(opened, Given(upload=image))
     address = services.urls.picture_search(model, {"image": taken.id})
-    return RedirectResponse(address, status_code=303)
+    response = RedirectResponse(address, status_code=303)
+    remember_token(response, services.urls, model, taken.id, taken.delete_token)
+    return response
 
 
 @router.get("/{model}/pairs/{neuron}/{head}")
@@ -228,6 +222,6 @@ def delete_without_scripts(
     image: Annotated[str, Form()],
     token: Annotated[str, Form()],
 ) -> Response:
-    """The plain form that deletes a picture with all that was made of it."""
+    """The plain form that deletes a picture, all that was made of it, and its shares."""
     services.images.delete(model, image, token)
     return RedirectResponse(services.urls.lab(model), status_code=303)

@@ -71,5 +71,4 @@ def get_uploaded_image(services: Served, model: Model, image: Image) -> Response
 )
 def delete_image(services: Served, model: Model, image: Image, token: Token) -> Response:
     services.images.delete(model, image, token)
-    services.shares.forget(image)
     return Response(status_code=204)
