@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Annotated
@@ -26,7 +27,7 @@ from precompute.engines import ENGINES, RAY_WORKERS, make_engine
 from precompute.errors import InputError
 from precompute.estimate import images_at_once
 from precompute.job import ATOMS, Job, Parameters, can_resume, run
-from precompute.scratch import JOB
+from precompute.scratch import JOB, Scratch
 from precompute.stages.vocabulary import (
     COMMON_WORDS,
     COMMON_WORDS_SOURCE,
@@ -221,13 +222,46 @@ def _is_current(store: Path) -> bool:
 
 
 def _remove_store(store: Path) -> None:
-    """Removes an outdated or unfinished demo store, and nothing that is no store."""
-    if store.is_dir() and (
-        (store / MANIFEST).exists()
-        or (store / VOCABULARY).exists()
-        or (store / SCRATCH / JOB).exists()
-    ):
-        shutil.rmtree(store)
+    """Removes an outdated or unfinished demo store, and nothing that is no store.
+
+    Raises:
+        InputError: the store is not the demo's, or cannot be removed.
+    """
+    marks = (MANIFEST, VOCABULARY, f"{SCRATCH}/{JOB}")
+    if not any((store / mark).exists() for mark in marks):
+        return
+    # One that does not tell is kept too, wherever it lies: another model's may be days of work.
+    if _made_of(store) != (DEMO, DemoScenes.name):
+        raise InputError(
+            f"{store} holds a store that is not known to be the demo's; "
+            "choose another folder with --store, or remove it"
+        )
+    scratch = Scratch(store / SCRATCH)
+    try:
+        with scratch.held():
+            # What tells whose store it is goes last, so that a removal can be interrupted.
+            for entry in store.iterdir():
+                if entry.is_dir() and entry.name != SCRATCH:
+                    shutil.rmtree(entry)
+                elif entry.is_file() and entry.name != MANIFEST:
+                    entry.unlink()
+            scratch.remove()
+        (store / MANIFEST).unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"{store} cannot be removed: {error.strerror}") from error
+
+
+def _made_of(store: Path) -> tuple[str, str] | None:
+    """Model and images of a store of any format version, finished or not; None if it is silent."""
+    for file, images in ((store / MANIFEST, "dataset"), (store / SCRATCH / JOB, "images")):
+        try:
+            told = json.loads(file.read_text(encoding="utf-8"))
+            return told["model"]["architecture"], told[images]["name"]
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+    return None
 
 
 def _summary(out: Path, manifest: Manifest) -> str:
