@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -179,6 +180,59 @@ def test_sharing_the_lab_page_of_a_result_keeps_the_result(client: TestClient) -
     made = share(client, view=result["url"])
     assert client.get(f"{SHARES}/{made['id']}").json()["segmentation"]["id"] == result["id"]
     assert client.post(SHARES, json={"view": "/demo/lab?segmentation=no"}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("kind", "asked", "state"),
+    [
+        ("attribution", {"text": "cat"}, "attribution={id}&panel=score"),
+        ("attribution", {"cell": [1, 1]}, "place={id}&panel=why"),
+        ("ablation", {"off": ["3.4"]}, "ablation={id}&panel=what-if"),
+    ],
+)
+def test_a_shared_answer_is_shown_in_the_lab(
+    client: TestClient, kind: str, asked: dict, state: str
+) -> None:
+    result = segmentation(client)
+    about = {"segmentation": result["id"], **asked}
+    answer = client.post(f"/api/v1/models/demo/{kind}s", json=about)
+    assert answer.status_code == 200, answer.text
+    made = share(client, **{kind: answer.json()["id"]})
+    told = client.get(f"{SHARES}/{made['id']}").json()
+    assert (told["view"], told["segmentation"]) == (None, None)
+    page = html.unescape(client.get(made["url"]).text)
+    assert result["mask_url"] in page
+    named = f"image={result['image']}&segmentation={result['id']}"
+    assert f'data-state="{named}&{state.format(id=answer.json()["id"])}"' in page
+    assert "unless another link shows it, the picture with all that was made of it" in page
+
+
+@pytest.mark.parametrize("kind", ["image", "attribution"])
+def test_a_shared_picture_is_shown_in_the_lab(client: TestClient, kind: str) -> None:
+    model = "/api/v1/models/demo"
+    made = client.post(f"{model}/images", files={"image": picture()}).json()
+    image = made["image"]
+    if kind == "attribution":
+        about = {"image_id": image, "text": "cat"}
+        made = client.post(f"{model}/attributions", json=about).json()
+    link = share(client, **{kind: made["id"]})["url"]
+    page = html.unescape(client.get(link).text)
+    assert f'data-state="image={image}"' in page
+    assert made["image_url"] in page
+    assert "unless another link shows it, the picture with all that was made of it" in page
+    framed = client.get(f"{link}?embed=1").text
+    assert made["image_url"] in framed
+    assert "None" not in framed
+
+
+def test_an_embedded_share_of_an_empty_lab_leads_to_the_lab(client: TestClient) -> None:
+    made = share(client, view="/demo/lab?prompts=cat")
+    assert '<a href="/demo/lab">Open the lab' in client.get(f"{made['url']}?embed=1").text
+
+
+def test_the_banner_of_a_page_says_that_the_link_alone_is_deleted(client: TestClient) -> None:
+    page = client.get(share(client, view="/demo")["url"]).text
+    assert "Deletes the link for everyone." in page
 
 
 def test_unknown_segmentations_and_shares(client: TestClient) -> None:
