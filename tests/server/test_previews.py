@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from backend.server import lettering
 from backend.server.lettering import BOLD, PLAIN, Lettering
+from backend.server.middleware import PICTURE_POLICY
 from backend.server.previews import PAPER, SIZE, draw
 from tests.server.conftest import picture
 
@@ -103,6 +104,16 @@ def test_a_shared_result_is_shown_under_its_mask(client: TestClient) -> None:
     answer = client.get(f"/api/v1/shares/{made['id']}/preview.png")
     assert "no-store" in answer.headers["cache-control"]
     assert len(np.unique(pixels(answer.content)[400:560, 60:300].reshape(-1, 3), axis=0)) > 20
+
+
+def test_the_preview_of_a_visitors_result_is_kept_by_nobody(client: TestClient) -> None:
+    result = client.post(
+        "/api/v1/models/demo/segmentations", files={"image": picture()}, data={"prompts": ["cat"]}
+    ).json()
+    answer = client.get(PREVIEW, params={"view": result["url"]})
+    assert answer.headers["cache-control"] == "private, no-store"
+    assert answer.headers["content-security-policy"] == PICTURE_POLICY
+    assert "etag" not in answer.headers
 
 
 @pytest.fixture(scope="module")

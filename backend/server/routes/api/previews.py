@@ -8,12 +8,13 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from backend.server import schemas
+from backend.server.images import Picture
 from backend.server.pages.addresses import view_of
 from backend.server.pages.shared import shared_page
 from backend.server.routes.api.answers import (
-    PRIVATE,
     Served,
     picture,
+    private_picture,
     stored_picture,
     unchanged,
 )
@@ -44,6 +45,8 @@ def get_preview(
 ) -> Response:
     page = view_of(services, own_view(view, services.urls.prefix))
     content = services.previews.of(page)
+    if page.private:
+        return _private_preview(content)
     version = hashlib.sha256(content).hexdigest()[:16]
     return unchanged(request, version) or stored_picture(content, "image/png", version)
 
@@ -57,8 +60,11 @@ def get_preview(
 )
 def get_share_preview(services: Served, share: Share) -> Response:
     page = shared_page(services, services.shares.get(share))
-    return Response(
-        services.previews.of(page),
-        media_type="image/png",
-        headers=PRIVATE | {"X-Robots-Tag": "noindex"},
-    )
+    return _private_preview(services.previews.of(page))
+
+
+def _private_preview(content: bytes) -> Response:
+    """Of what only those may see who have its address, so that no cache on the way keeps it."""
+    answer = private_picture(Picture(content, "image/png"))
+    answer.headers["X-Robots-Tag"] = "noindex"
+    return answer
