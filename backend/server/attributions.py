@@ -13,7 +13,7 @@ from backend.server import heatmaps, schemas
 from backend.server.asking import check_prompts, settings_of, view_of
 from backend.server.basis import Basis, basis_of
 from backend.server.cards import pair_fields
-from backend.server.errors import invalid
+from backend.server.errors import invalid, not_found
 from backend.server.explained import (
     CellQuestion,
     Explanation,
@@ -83,8 +83,13 @@ class Attributions(Results[AttributionRecord, schemas.Attribution]):
         return self._wire(*stored), image.token
 
     def heatmap(self, attribution: str, place: int | None = None) -> Picture:
-        """Where the score comes from, or the value of the pair whose map is at ``place``."""
-        self._record(attribution)
+        """Where the score comes from, or the value of the pair whose map is at ``place``.
+
+        Raises 404 for a place past the last map.
+        """
+        maps = len(self._record(attribution).explanation.maps)
+        if place is not None and not 0 <= place < maps:
+            raise not_found("map", f"This attribution has {maps} maps, from place 0.")
         name = HEATMAP if place is None else _map_name(place)
         return Picture(self._file(attribution, name), "image/png")
 

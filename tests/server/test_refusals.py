@@ -3,12 +3,14 @@ is text, wherever it is shown."""
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 
 import pytest
 from fastapi.testclient import TestClient
 
 from backend.server.pages.addresses import ADDRESSES
+from tests.server.conftest import picture
 
 HTML = {"Accept": "text/html"}
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
@@ -80,6 +82,37 @@ def test_programs_get_the_one_error_body(client: TestClient, address: str, statu
     assert set(error) == {"status", "code", "message", "request_id"}
     assert error["status"] == status
     assert len(error["message"]) < 500
+
+
+def test_a_number_that_python_does_not_read_is_no_number(client: TestClient) -> None:
+    view = f"/demo/splits?offset={'1' * 5000}"
+    assert client.get("/api/v1/preview.png", params={"view": view}).status_code == 200
+    assert client.post("/api/v1/shares", json={"view": view}).status_code == 200
+    assert client.get(view, headers=HTML).status_code == 422
+
+
+def test_no_place_is_too_far_to_be_refused(client: TestClient) -> None:
+    made = client.post(
+        "/api/v1/models/demo/attributions", files={"image": picture()}, data={"text": "cat"}
+    ).json()
+    known = {"model": "demo", "attribution": made["id"], "image": "0", "word": "0"}
+    paths = client.app.openapi()["paths"]
+    numbered = [
+        (path, part["name"])
+        for path, methods in paths.items()
+        for part in methods.get("get", {}).get("parameters", [])
+        if part["in"] == "path" and part["schema"].get("type") == "integer"
+    ]
+    assert (
+        "/api/v1/models/{model}/attributions/{attribution}/maps/{place}.png",
+        "place",
+    ) in numbered
+    for path, name in numbered:
+        names = re.findall(r"{(\w+)}", path)
+        filled = {each: known.get(each, "0") for each in names} | {name: "1" * 300}
+        answer = client.get(path.format(**filled))
+        assert answer.status_code in {404, 422}, path
+        assert set(answer.json()) == {"error"}
 
 
 @pytest.mark.parametrize("field", ["title", "note"])

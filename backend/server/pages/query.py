@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from urllib.parse import parse_qs
 
+MAX_DIGITS = 18
+"""Of a number: what fits in 64 bits is enough for any, and Python refuses to read thousands."""
+
 
 class Query:
     """The query string of an address, read leniently: what cannot be used is left out."""
@@ -19,7 +22,8 @@ class Query:
     def number(self, name: str, default: int) -> int:
         """The first value of a name as a whole number."""
         text = self.text(name)
-        return int(text) if text.isascii() and text.isdigit() else default
+        usable = text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS
+        return int(text) if usable else default
 
     def firsts(self) -> dict[str, str]:
         """The first value of every name."""
