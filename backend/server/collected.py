@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from backend.server import formats, schemas
 from backend.server.cards import pair_fields
 from backend.server.csv_files import Cell
-from backend.server.errors import invalid
+from backend.server.errors import invalid, reason
 from backend.server.queries import Catalog
 from backend.server.text import clean_writing
 from backend.server.urls import Urls, pairs_text
@@ -123,7 +123,7 @@ def read_file(data: bytes) -> Wanted:
     except ValidationError as exc:
         first = exc.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        where = f" ({place}: {first['msg']})" if place else ""
+        where = f" ({place}: {reason(first)})" if place else ""
         raise invalid("file", f"This file is no collection saved as JSON{where}.") from None
     return wanted_list(
         pairs=[f"{entry.neuron}.{entry.head}" for entry in told.entries],

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from pydantic import ValidationError
 
 from backend.server.app import create_app
+from backend.server.errors import reason
 from backend.server.metrics import Metrics
 from backend.server.routes.health import what_is_missing
 from backend.server.services import Services
@@ -102,6 +103,8 @@ def serve(
     _serve_metrics(app, settings)
     server = Server(config, app, _address(settings, listening))
     server.run(sockets=[listening])
+    if not server.started:
+        fail("the server could not start; the lines above say why")
     if server.useless_checkpoint:
         fail(f"the checkpoint {checkpoint} does not hold the weights of any of the stores")
 
@@ -118,7 +121,10 @@ class Server(uvicorn.Server):
         """Set when weights were given by hand and no store was made with them."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=sockets)
+        try:
+            await super().startup(sockets=sockets)
+        except SystemExit:  # uvicorn's way to give up, under an exit code of its own
+            self.should_exit = True
         if self.started:
             self._announcing = asyncio.create_task(self._announce())
 
@@ -131,14 +137,15 @@ class Server(uvicorn.Server):
     async def _announce(self) -> None:
         """Print the address once the models are loaded, or known to be unavailable."""
         services: Services = self._app.state.services
-        if services.settings.live:
+        settings = services.settings
+        if settings.live:
             typer.echo("Loading the model…", err=True)
         while not services.engine.settled and not self.should_exit:
             await asyncio.sleep(0.1)
         missing = what_is_missing(services)
         if self.should_exit:
             return
-        if services.settings.checkpoint is not None and not services.engine.models_ready:
+        if settings.live and settings.checkpoint is not None and not services.engine.models_ready:
             self.useless_checkpoint = self.should_exit = True
         elif missing:
             for sentence in missing:
@@ -154,8 +161,7 @@ def _settings(**given: object) -> Settings:
     except ValidationError as exc:
         first = exc.errors()[0]
         option = str(first["loc"][0]).replace("_", "-")
-        reason = str(first["msg"]).removeprefix("Value error, ")
-        fail(f"--{option}: {reason}")
+        fail(f"--{option}: {reason(first)}")
 
 
 def _check_weights(settings: Settings) -> None:

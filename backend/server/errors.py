@@ -143,6 +143,11 @@ def _from_http(exc: HTTPException) -> ApiError:
     return ApiError(status, CODES.get(status, code), message, exc.headers)
 
 
+def reason(problem: Mapping[str, Any]) -> str:
+    """Why one value was refused, of pydantic's account: a validator's own words as they are."""
+    return str(problem["msg"]).removeprefix("Value error, ")
+
+
 def _validation_message(exc: RequestValidationError) -> str:
     """First thing wrong, by the name the client used, without echoing what was sent."""
     errors: list[dict[str, Any]] = list(exc.errors())
@@ -156,4 +161,4 @@ def _validation_message(exc: RequestValidationError) -> str:
     place = [str(part) for part in first["loc"][1:]]
     name = ".".join(place) or str(first["loc"][0])
     more = f" ({len(errors) - 1} more)" if len(errors) > 1 else ""
-    return f"{name}: {first['msg']}{more}."
+    return f"{name}: {reason(first)}{more}."

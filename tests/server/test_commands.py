@@ -80,6 +80,27 @@ def test_the_address_is_printed_when_everything_answers(
         assert process.wait(20) in {0, -signal.SIGTERM}
 
 
+def test_a_server_that_cannot_start_says_so_and_fails(command: list[str], tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "shares.sqlite").write_bytes(b"no database, " * 100)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "file is not a database" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("pairscope: the server could not start")
+
+
+def test_without_live_answers_a_checkpoint_is_not_asked_for(
+    command: list[str], checkpoint: Path
+) -> None:
+    given = [*command, "--no-live", "--checkpoint", str(checkpoint)]
+    with subprocess.Popen(given, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline().startswith("PairScope is ready at ")
+        finally:
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(20) in {0, -signal.SIGTERM}
+
+
 def test_a_checkpoint_that_fits_no_store_is_refused(command: list[str], tmp_path: Path) -> None:
     useless = tmp_path / "useless.pt"
     useless.write_bytes(b"nonsense")

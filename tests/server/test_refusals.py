@@ -115,6 +115,14 @@ def test_no_place_is_too_far_to_be_refused(client: TestClient) -> None:
         assert set(answer.json()) == {"error"}
 
 
+def test_a_validators_words_reach_people_as_they_are(client: TestClient) -> None:
+    direct = client.get("/api/v1/models/demo/pairs?region=1,2")
+    through_a_view = client.post("/api/v1/shares", json={"view": "/demo/pairs?region=1,2"})
+    for answer in (direct, through_a_view):
+        assert answer.status_code == 422
+        assert answer.json()["error"]["message"] == "region: must be x and y of 3 to 40 corners."
+
+
 @pytest.mark.parametrize("field", ["title", "note"])
 def test_a_long_title_or_note_is_refused(client: TestClient, field: str) -> None:
     answer = client.post("/api/v1/shares", json={"view": "/demo", field: LONG})

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from backend.server import schemas
 from backend.server.collected import wanted_list
-from backend.server.errors import invalid
+from backend.server.errors import invalid, reason
 from backend.server.pages.base import Page
 from backend.server.pages.collection import collection_page
 from backend.server.pages.compare import compare_page
@@ -44,7 +44,7 @@ def _asked_of(kind: type[Asked], query: Query) -> Asked:
         return kind.model_validate(query.firsts())
     except ValidationError as error:
         first = error.errors()[0]
-        raise invalid("view", f"{first['loc'][0]}: {first['msg']}.") from error
+        raise invalid("view", f"{first['loc'][0]}: {reason(first)}.") from error
 
 
 Build = Callable[[Services, dict[str, str], Query], Page]
