@@ -308,6 +308,15 @@ def test_the_lab_restores_a_result(client: TestClient, segmentation: dict[str, A
     assert "<script>alert" not in response.text
 
 
+def test_a_small_model_is_called_so_whatever_its_stores_name(
+    start: Callable[..., Any], checkpoint: Path, tmp_path: Path
+) -> None:
+    write_store(tmp_path / "other", checkpoint, name="other")
+    with start(stores=(tmp_path / "other",), live=False) as client:
+        text = page(client, "/other")
+    assert "A small model, trained on drawn scenes of emoji" in text
+
+
 FOR_DELETION = ("image", "token")
 
 
