@@ -34,7 +34,8 @@ request_id}}`.
 """
 
 API_VERSION = "1"
-"""Of the wire, not of the program: no software version leaves the server."""
+"""Of the wire, not of the program: no version of what runs here leaves the server.  The version
+that made a store's data does, with its provenance: it is a fact about the data."""
 
 GZIP_BYTES = 1024
 GZIP_LEVEL = 5

@@ -59,7 +59,7 @@ _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 
 @dataclass(frozen=True)
 class Front:
-    """Outermost middleware.
+    """Outermost but for the clock of the metrics: what every request passes before the application.
 
     ``prefix`` is the path that the server is mounted under (it works whether or not a proxy strips
     it), ``hosts`` the names it answers to (``*`` and ``*.example.org`` allowed),
