@@ -187,8 +187,8 @@ class Lab:
         """Scores of prompts before and after, in closed form.
 
         Args:
-            off, keep, scale: parts as :meth:`Part.parse` reads them (``624.21``, ``neuron:624``,
-                ``head:21``); with ``keep`` all others are switched off.
+            off, keep, scale: parts as :meth:`Part.parse` reads them (``3.4``, ``neuron:3``,
+                ``head:4``); with ``keep`` all others are switched off.
             baseline: what a pair that is switched off holds: nothing, or its mean over the store's
                 images.
 

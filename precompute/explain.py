@@ -52,7 +52,7 @@ class Explained:
 def explain(
     store: Annotated[Path, typer.Argument(help="Folder of a store.")],
     pair: Annotated[
-        str | None, typer.Option("--pair", help="NEURON.HEAD, for example 624.21.")
+        str | None, typer.Option("--pair", help="NEURON.HEAD, for example 3.4.")
     ] = None,
     neuron: Annotated[
         int | None, typer.Option("--neuron", help="A neuron's first principal direction.")
@@ -147,7 +147,7 @@ def _pair_direction(store: Store, pair: str) -> Float[Tensor, " d_out"]:
     except ValueError:
         part = Part(None, None)
     if part.neuron is None or part.head is None:
-        raise InputError(f"--pair is NEURON.HEAD, as in 624.21, not {pair!r}")
+        raise InputError(f"--pair is NEURON.HEAD, as in 3.4, not {pair!r}")
     n = _within(part.neuron, store.n_neurons, "neuron")
     h = _within(part.head, store.n_heads, "head")
     vector = store.factors["output"][h] @ store.factors["value"][h, :, n]

@@ -32,13 +32,13 @@ def ablate(
     prompts: Prompts,
     off: Annotated[
         list[str] | None,
-        typer.Option("--off", help="Switch off a pair (624.21), neuron:624 or head:21; again."),
+        typer.Option("--off", help="Switch off a pair (3.4), neuron:3 or head:4; again."),
     ] = None,
     keep: Annotated[
         list[str] | None, typer.Option("--keep", help="Switch off all but these; again.")
     ] = None,
     scale: Annotated[
-        list[str] | None, typer.Option("--scale", help="Scale a part, as in 624.21=0.5; again.")
+        list[str] | None, typer.Option("--scale", help="Scale a part, as in 3.4=0.5; again.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="PNG of the mask without the ablated pairs.")
@@ -92,7 +92,7 @@ def ablate(
 
 
 def _factors(scale: Sequence[str]) -> dict[str, float]:
-    """Parts with their factors from ``624.21=0.5``."""
+    """Parts with their factors from ``3.4=0.5``."""
     found = {}
     for text in scale:
         part, equals, factor = text.partition("=")
@@ -101,7 +101,7 @@ def _factors(scale: Sequence[str]) -> dict[str, float]:
         except ValueError:
             equals = ""
         if not equals or not np.isfinite(found[part]):
-            raise CommandError(f"--scale is a part and a factor, as in 624.21=0.5, not {text!r}")
+            raise CommandError(f"--scale is a part and a factor, as in 3.4=0.5, not {text!r}")
     return found
 
 

@@ -37,7 +37,7 @@ class Part:
 
     @classmethod
     def parse(cls, text: str) -> Part:
-        """``624.21`` is the pair of neuron 624 and head 21; ``neuron:624``; ``head:21``.
+        """``3.4`` is the pair of neuron 3 and head 4; ``neuron:3``; ``head:4``.
 
         Raises:
             ValueError: it is none of these.
@@ -47,8 +47,8 @@ class Part:
         numbers = pair.groups() if pair else (unit[2],) if unit else ()
         if not numbers or max(map(len, numbers)) > MOST_DIGITS:
             raise ValueError(
-                f"{text!r} is no part of a model; a pair is NEURON.HEAD as in 624.21, a neuron "
-                "neuron:624, a head head:21"
+                f"{text!r} is no part of a model; a pair is NEURON.HEAD as in 3.4, a neuron "
+                "neuron:3, a head head:4"
             )
         if pair:
             return cls(neuron=int(pair[1]), head=int(pair[2]))

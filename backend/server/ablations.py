@@ -229,7 +229,7 @@ def _gain(opened: OpenStore, asked: schemas.AblationRequest) -> Float[Tensor, "h
 
 
 def _scaled(text: str) -> tuple[Part, float]:
-    """``624.21=0.5`` as a part and its factor."""
+    """``3.4=0.5`` as a part and its factor."""
     part, equals, factor = text.partition("=")
     try:
         value = float(factor)

@@ -99,7 +99,7 @@ class Attributions(Results[AttributionRecord, schemas.Attribution]):
         except ValueError:
             part = Part(None, None)
         if part.neuron is None or part.head is None:
-            raise invalid("pairs", "A pair is NEURON.HEAD, for example 624.21.")
+            raise invalid("pairs", "A pair is NEURON.HEAD, for example 3.4.")
         self._catalog.check_pair(model, part.neuron, part.head)
         return part.neuron, part.head
 

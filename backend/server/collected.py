@@ -1,7 +1,7 @@
 """Collections: read from an address, drawn as cards, written as files, read back from them.
 
 Nothing is kept: the address holds the whole list, and a share of the address is its short link.
-In an address the pairs stand as ``pairs=624.21,7.3`` (neuron.head), their notes as one ``note``
+In an address the pairs stand as ``pairs=3.4,7.3`` (neuron.head), their notes as one ``note``
 each in the same order.  ``pairs`` may be repeated; places that are left empty are passed over
 together with their notes, so a plain form with a field for each pair works without scripts.
 """
@@ -154,7 +154,7 @@ _NOTE = schemas.MAX_ENTRY_NOTE_CHARACTERS
 def _pair(place: str) -> tuple[int, int]:
     found = _PAIR.fullmatch(place)
     if found is None:
-        raise invalid("pairs", "pairs are neuron.head, separated by commas, like 624.21,7.3.")
+        raise invalid("pairs", "pairs are neuron.head, separated by commas, like 3.4,7.3.")
     return int(found[1]), int(found[2])
 
 

@@ -44,6 +44,9 @@ LENGTHS_AT_ONCE = 4096
 
 EXAMPLE_WORDS = 8
 
+EXAMPLES = 2
+"""Pairs that stand as examples: as few as can be compared."""
+
 WORDS_LOOKED_AT = 200
 """Nearest words among which those that share no part are chosen."""
 
@@ -217,6 +220,13 @@ class OpenStore:
             if len(chosen) == FEATURED:
                 break
         return chosen
+
+    @cached_property
+    def examples(self) -> list[tuple[int, int]]:
+        """(neuron, head) of the pairs that stand as examples of how pairs are written."""
+        strongest = [divmod(int(place), self.n_neurons) for place in self.by_norm[:EXAMPLES]]
+        pairs = [*self.clearest, *((neuron, head) for head, neuron in strongest)]
+        return list(dict.fromkeys(pairs))[:EXAMPLES]
 
     @cached_property
     def example_words(self) -> list[str]:

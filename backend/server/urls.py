@@ -267,7 +267,7 @@ def _segment(value: object) -> str:
 
 
 def pairs_text(places: Sequence[tuple[int, int]]) -> str:
-    """Pairs, each as (neuron, head), as addresses name them: ``624.21,7.3``."""
+    """Pairs, each as (neuron, head), as addresses name them: ``3.4,7.3``."""
     return ",".join(f"{neuron}.{head}" for neuron, head in places)
 
 

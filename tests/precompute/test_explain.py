@@ -64,8 +64,8 @@ def test_neurons_heads_and_directions_of_ones_own(demo_store: Path, tmp_path: Pa
     [
         ([], "give one of"),
         (["--pair", "1.2", "--head", "1"], "give one of"),
-        (["--pair", "butterfly"], "as in 624.21"),
-        (["--pair", "neuron:3"], "as in 624.21"),
+        (["--pair", "butterfly"], "as in 3.4"),
+        (["--pair", "neuron:3"], "as in 3.4"),
         (["--pair", "1.99"], "heads are 0 to 15"),
         (["--neuron", "-1"], "neurons are 0 to 1023"),
         (["--head", "16"], "heads are 0 to 15"),

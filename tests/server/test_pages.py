@@ -154,6 +154,23 @@ def test_ids_are_unique_and_anchors_lead_somewhere(client: TestClient, url: str)
         assert anchor in ids
 
 
+def test_example_pairs_exist(client: TestClient) -> None:
+    keys = set()
+    for url in PAGES:
+        for neuron, head in re.findall(
+            r"\((\d+), (\d+)\) is neuron \1 in head \2", page(client, url)
+        ):
+            page(client, f"/demo/pairs/{neuron}/{head}")
+            keys.add(url)
+    assert {"/", "/demo", "/demo/search?q=cat", "/demo/pairs", "/demo/heads/2"} <= keys
+    told = re.search(r'placeholder="([\d.,]+)"', page(client, "/demo/compare"))
+    assert told is not None
+    assert "aria-invalid" not in page(client, f"/demo/compare?pairs={told[1]}")
+    told = re.search(r"like (\d+\.\d+);", page(client, "/demo/collection"))
+    assert told is not None
+    page(client, f"/demo/collection?pairs={told[1]}")
+
+
 @pytest.mark.parametrize(
     "url",
     [url for url in PAGES if url not in {"/demo/lab", "/demo/search", "/demo/search/picture"}],

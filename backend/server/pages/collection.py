@@ -10,6 +10,7 @@ from backend.server.collected import Wanted, collection
 from backend.server.pages.base import Page
 from backend.server.pages.tiles import tiles_of_pairs
 from backend.server.services import Services
+from backend.server.urls import pairs_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,8 @@ class CollectionPage(Page):
     """Characters of what is written of the whole."""
     most_note: int
     """Characters of a note."""
+    example: str
+    """A pair of the model as addresses name it."""
 
 
 def collection_page(services: Services, name: str, wanted: Wanted) -> CollectionPage:
@@ -57,6 +60,7 @@ def collection_page(services: Services, name: str, wanted: Wanted) -> Collection
         most_title=schemas.MAX_TITLE_CHARACTERS,
         most_about=schemas.MAX_NOTE_CHARACTERS,
         most_note=schemas.MAX_ENTRY_NOTE_CHARACTERS,
+        example=pairs_text(services.catalog.open_store(name).examples[:1]),
     )
 
 

@@ -52,6 +52,8 @@ class ComparePage(Page):
     """Why nothing is compared, in one sentence; ``None`` when nothing was asked or all is well."""
     csv_url: str | None
     """All words as a table."""
+    example: str
+    """Pairs of the model as the form takes them."""
 
 
 def compare_page(services: Services, name: str, pairs: str) -> tuple[ComparePage, int]:
@@ -84,7 +86,8 @@ def _page(
     problem: str | None,
 ) -> ComparePage:
     urls = services.urls
-    batch = pair_batch(services.catalog.open_store(name), urls, places) if places else None
+    opened = services.catalog.open_store(name)
+    batch = pair_batch(opened, urls, places) if places else None
     shared = [each for each in batch.words if _holders(each) > 1] if batch else []
     names = " and ".join(f"({n}, {h})" for n, h in places)
     return ComparePage(
@@ -102,6 +105,7 @@ def _page(
         shared_words=shared,
         problem=problem,
         csv_url=urls.api_batch_csv(name, places) if places else None,
+        example=pairs_text(opened.examples),
     )
 
 

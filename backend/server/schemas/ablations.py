@@ -23,7 +23,7 @@ Fill = Literal["zero", "mean"]
 class AblationRequest(ResultRequest):
     """A picture, and what of the model is changed.
 
-    A part is a pair (`624.21`, NEURON.HEAD), a neuron (`neuron:624`) or a head (`head:21`).
+    A part is a pair (`3.4`, NEURON.HEAD), a neuron (`neuron:3`) or a head (`head:4`).
     """
 
     prompts: Texts = Field(
