@@ -89,7 +89,9 @@ def read_drawings(folder: Path) -> tuple[list[int], Atlas]:
         if key in found
     }
     if not readers:
-        raise ValueError(f"{folder} has no drawing named by the code points of a concept.")
+        raise ValueError(
+            f"{folder} has no drawing named by the code points or the name of a concept."
+        )
     places = list(readers)
     tiles = np.stack([np.asarray(fit(read())) for read in readers.values()])
     levels = pyramid(torch.from_numpy(tiles).permute(0, 3, 1, 2))

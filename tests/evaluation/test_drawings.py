@@ -161,7 +161,7 @@ def test_broken_icon_sets_are_refused_in_a_sentence(tmp_path: Path, content: str
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("nothing.png", b"", "no drawing named by the code points"),
+        ("nothing.png", b"", "no drawing named by the code points or the name of a concept"),
         ("{}.png", b"no picture", "cannot be read"),
         ("{}.svg", b"<svg>\xff", "cannot be read"),
     ],
