@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-import warnings
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,6 +23,10 @@ READERS = min(8, max(2, os.cpu_count() or 2))
 
 BLOCKS_AHEAD = 2
 """Blocks decoded while the model works on the one before: 57 MB each for RN50x16."""
+
+MOST_PIXELS = 89_478_485
+"""Of one image; a larger one counts as unreadable.  268 MB decoded, for each reader.  Pillow warns
+from here on, but a filter that makes its warning an error holds for all threads at once."""
 
 Preprocess = Callable[[Image.Image], Float[Tensor, "3 row column"]]
 
@@ -64,7 +67,7 @@ class ImageSet(ABC):
 
     @abstractmethod
     def open(self, number: int) -> Image.Image:
-        """One picture; OSError, ValueError or SyntaxError when it cannot be decoded."""
+        """One picture, not decoded yet; raises whatever its decoder does when it cannot be read."""
 
     def size_of(self, number: int) -> int:
         """Bytes of an image's file, as far as that is known without reading it; else 0."""
@@ -116,17 +119,16 @@ class ImageSet(ABC):
     def _read(self, number: int, preprocess: Preprocess) -> Tensor | None:
         """Preprocessed pixels of an image; None when it cannot be decoded."""
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", Image.DecompressionBombWarning)
-                with self.open(number) as image:
-                    return preprocess(image)
-        except (
-            OSError,
-            ValueError,
-            SyntaxError,
-            Image.DecompressionBombError,
-            Image.DecompressionBombWarning,
-        ):
+            with self.open(number) as image:
+                if image.width * image.height > MOST_PIXELS:
+                    return None
+                return preprocess(image)
+        except MemoryError:
+            # The machine's fault: a store must not depend on what else it was doing.
+            raise
+        except Exception:
+            # Decoders fail in many ways on damaged files (OSError, ValueError, SyntaxError,
+            # struct.error, ...); none of them may end the job.
             return None
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import struct
 import sys
 import tarfile
+import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
-from precompute.datasets import DemoScenes, ImageSet, open_images
+from precompute.datasets import DemoScenes, ImageSet, base, open_images
 from precompute.demo_world.scenes import scenes
 from precompute.errors import InputError
 
@@ -134,6 +137,42 @@ def test_what_is_no_set_of_shards(shards: Path, place: str, sentence: str) -> No
     tar(shards / "words.tar", [("a.txt", b"hello")])
     with pytest.raises(InputError, match=sentence.replace(".", r"\.")):
         open_images(f"{shards}/{place}")
+
+
+def test_large_pictures_are_unreadable_in_any_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("L", (9, 8), 10).save(tmp_path / "large.png")
+    Image.new("L", (8, 8), 20).save(tmp_path / "most.png")
+    monkeypatch.setattr(base, "MOST_PIXELS", 64)
+    filters = list(warnings.filters)
+    seen = []
+
+    def look(image: Image.Image) -> torch.Tensor:
+        seen.append(list(warnings.filters))
+        return preprocess(image)
+
+    (block,) = open_images(str(tmp_path)).blocks(look, size=2)
+    assert (block.numbers, block.unreadable) == ([1], ["large.png"])
+    assert seen == [filters]  # one that a reader sets holds for all threads
+
+
+@pytest.mark.parametrize("error", [struct.error, IndexError, EOFError, zlib.error, SyntaxError])
+def test_no_decoder_ends_the_job(shards: Path, error: type[Exception]) -> None:
+    def fail(image: Image.Image) -> torch.Tensor:
+        raise error("torn")
+
+    images = open_images(str(shards / "part-001.tar"))
+    (block,) = images.blocks(fail, size=3)
+    assert len(block.unreadable) == 3
+
+
+def test_a_machine_without_memory_makes_no_picture_unreadable(shards: Path) -> None:
+    def fail(image: Image.Image) -> torch.Tensor:
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        list(open_images(str(shards)).blocks(fail, size=3))
 
 
 def test_digests_tell_sets_apart(shards: Path) -> None:
