@@ -93,7 +93,7 @@ class Combobox {
   /** @param {KeyboardEvent} event */
   #press(event) {
     if (this.list.hidden || event.isComposing) return;
-    const steps = { ArrowDown: 1, ArrowUp: -1 };
+    const steps = /** @type {const} */ ({ ArrowDown: 1, ArrowUp: -1 });
     if (event.key in steps) {
       event.preventDefault();
       this.#step(steps[/** @type {"ArrowDown" | "ArrowUp"} */ (event.key)]);

@@ -28,8 +28,10 @@ export async function loadPlotly(url) {
  */
 function refuseStyleElements() {
   const { head } = document;
-  head.appendChild = (node) =>
-    node instanceof HTMLStyleElement ? node : Node.prototype.appendChild.call(head, node);
+  head.appendChild = (node) => {
+    if (!(node instanceof HTMLStyleElement)) Node.prototype.appendChild.call(head, node);
+    return node; // as the prototype's own method does
+  };
   // Back to the prototype's own method.
   return () => Reflect.deleteProperty(head, "appendChild");
 }
