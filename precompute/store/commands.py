@@ -50,7 +50,8 @@ def _told(report: Integrity) -> str:
             f"{report.path}: {report.files} files, {size_text(report.size)}, "
             f"as written (data version {report.data_version})"
         )
-    lines = [f"{report.path}: {len(report.findings)} of its files are not right"]
+    wrong = len({found.file for found in report.findings})  # one file can have several findings
+    lines = [f"{report.path}: {wrong} of its files are not right"]
     lines += [f"  {found.file}: {found.problem}; {found.remedy}" for found in report.findings]
     return "\n".join(lines)
 

@@ -96,6 +96,7 @@ def test_a_manifest_that_says_other_shapes_is_found(path: Path) -> None:
     assert len(problems) == 2
     assert any("array norm" in problem for problem in problems)
     assert any("array mean" in problem and "not there" in problem for problem in problems)
+    assert "1 of its files are not right" in call("verify", path).stdout
 
 
 def test_a_damaged_manifest_is_a_finding_and_no_manifest_an_error(path: Path) -> None:
