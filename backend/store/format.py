@@ -228,7 +228,11 @@ class Manifest:
 
     @property
     def data_version(self) -> str:
-        """16 hex digits that change with the data and with nothing else."""
+        """16 hex digits that change with anything here but the date and the times.
+
+        The name and the program's version count too: the same files under another name, or made
+        again by another version, are of another data version.
+        """
         told = asdict(self)
         del told["created"], told["timings"]
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]

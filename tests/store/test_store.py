@@ -51,11 +51,12 @@ def test_a_store_may_have_no_exemplars(tmp_path: Path) -> None:
     assert open_store(write(tmp_path / "store", exemplars=False)).exemplars is None
 
 
-def test_data_version_follows_the_data_alone(tmp_path: Path) -> None:
+def test_data_version_follows_all_but_date_and_times(tmp_path: Path) -> None:
     first = open_store(write(tmp_path / "a")).data_version
     later = {"created": "2027-01-01T00:00:00+00:00", "timings": {"collect": 9.0}}
     assert open_store(write(tmp_path / "b", **later)).data_version == first
     assert open_store(write(tmp_path / "c", templates=["{}"])).data_version != first
+    assert open_store(write(tmp_path / "d", code_version="9.9")).data_version != first
 
 
 def test_no_manifest_is_no_store(tmp_path: Path) -> None:
