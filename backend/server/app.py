@@ -99,12 +99,13 @@ async def _lifespan(
         yield
     finally:
         purge.cancel()
+        services.file_checks.end()
         await prepare
         await asyncio.to_thread(engine.drain, settings.drain.total_seconds())
 
 
 def _prepare(services: Services) -> None:
-    """Compute what pages need of whole models before their first visitor asks for it.
+    """Compute what pages need of whole models before their first visitor asks; then check files.
 
     A failure is logged, and met again by the page that needs what failed.
     """
@@ -113,6 +114,7 @@ def _prepare(services: Services) -> None:
             opened.prepare()
         except Exception:
             log.exception("%s could not be prepared", opened.store.name)
+    services.file_checks.run()
 
 
 async def _purge_forever(services: Services) -> None:

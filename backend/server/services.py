@@ -11,6 +11,7 @@ from backend.server.attributions import Attributions
 from backend.server.driven import DrivenPairs
 from backend.server.encoded import EncodedImages
 from backend.server.engine import Engine
+from backend.server.file_checks import FileChecks
 from backend.server.images import Images
 from backend.server.kept import KeptUploads
 from backend.server.lab import Lab
@@ -45,6 +46,7 @@ class Services:
     ablations: Ablations
     shares: Shares
     previews: Previews
+    file_checks: FileChecks
     openapi: Callable[[], dict[str, Any]]
     """The application's own OpenAPI description."""
 
@@ -95,5 +97,6 @@ def make_services(
         ablations=ablations,
         shares=shares,
         previews=previews,
+        file_checks=FileChecks(stores),
         openapi=openapi,
     )

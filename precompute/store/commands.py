@@ -11,6 +11,7 @@ import typer
 
 from backend.options import AsJson
 from backend.store import Store, open_store
+from backend.store.integrity import Integrity, check_integrity
 from backend.tables import show, size_text
 from precompute.errors import InputError
 from precompute.store.export import (
@@ -21,7 +22,6 @@ from precompute.store.export import (
     table_writer,
 )
 from precompute.store.facts import facts
-from precompute.store.integrity import Integrity, check_integrity
 
 app = typer.Typer(no_args_is_help=True, help="Check, describe and export finished stores.")
 
@@ -50,8 +50,7 @@ def _told(report: Integrity) -> str:
             f"{report.path}: {report.files} files, {size_text(report.size)}, "
             f"as written (data version {report.data_version})"
         )
-    wrong = len({found.file for found in report.findings})  # one file can have several findings
-    lines = [f"{report.path}: {wrong} of its files are not right"]
+    lines = [f"{report.path}: {len(report.wrong_files)} of its files are not right"]
     lines += [f"  {found.file}: {found.problem}; {found.remedy}" for found in report.findings]
     return "\n".join(lines)
 

@@ -15,9 +15,9 @@ from backend.clip import DEMO, ClipResNet
 from backend.lab import load_model_of
 from backend.progress import Progress
 from backend.store import Store
+from backend.store.integrity import check_integrity
 from precompute.datasets import DemoScenes, ImageSet
 from precompute.errors import InputError
-from precompute.store.integrity import check_integrity
 from precompute.verification.derived import index_checks, neighbour_checks
 from precompute.verification.orientation import orientation_checks
 from precompute.verification.passes import Passes, factor_check, line_checks, sum_checks
@@ -140,7 +140,7 @@ def _file_check(store: Store) -> Check:
     found = check_integrity(store.path)
     return Check(
         "files that are not what the manifest says",
-        len(found.findings),
+        len(found.wrong_files),
         0,
         f"{found.files} files",
     )

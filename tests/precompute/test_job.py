@@ -17,11 +17,11 @@ from backend.clip import ClipResNet, load_model
 from backend.pairs.factors import head_directions
 from backend.store import Store, open_store
 from backend.store.format import BOTTOM_SHOWN, INDEX_ATOMS, MANIFEST, TOP_SHOWN
+from backend.store.integrity import check_integrity
 from precompute.application import app
 from precompute.demo_world.scenes import scenes
 from precompute.stages.explain import NULL_SAMPLES
 from precompute.stages.pairs import inverse_index, sampled_directions
-from precompute.store.integrity import check_integrity
 
 WORDS = [
     "cat", "dog", "pizza", "butterfly", "car", "tree", "red", "blue", "green", "striped",

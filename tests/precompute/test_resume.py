@@ -13,11 +13,11 @@ import pytest
 from backend.clip import ClipResNet
 from backend.progress import Progress
 from backend.store import Manifest, StoreError, open_store
+from backend.store.integrity import check_integrity
 from precompute.datasets import ImageFolder
 from precompute.errors import InputError
 from precompute.job import STAGES, Job, Parameters, can_resume, run
 from precompute.scratch import Scratch, StageRecord
-from precompute.store.integrity import check_integrity
 from precompute.work import Stage, Work
 
 WORDS = ["cat", "dog", "red", "blue", "tree", "ball"]

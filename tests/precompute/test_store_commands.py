@@ -16,10 +16,10 @@ from typer.testing import CliRunner, Result
 from backend.store import StoreError, open_store
 from backend.store.cells import FORMULA_STARTS, harmless
 from backend.store.format import MANIFEST, STATISTICS, VOCABULARY
+from backend.store.integrity import check_integrity
 from precompute.application import app
 from precompute.errors import InputError
 from precompute.store import export as exporting
-from precompute.store.integrity import check_integrity
 from tests.store.conftest import write
 
 WORDS = ["=1+1", "+a", "-b", "@c", 'd "quoted", e', "naïve"]

@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from backend.server import formats
 from backend.store import open_store
 from backend.store.exactness import MAX_BYTES, keep_report, kept_report, report_path
-from precompute.store.integrity import check_integrity
+from backend.store.integrity import check_integrity
 from tests.server.tiny_store import UNREADABLE
 
 HTML = {"Accept": "text/html"}

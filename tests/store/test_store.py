@@ -11,7 +11,7 @@ from safetensors.numpy import load_file, save_file
 
 from backend.store import FORMAT_VERSION, StoreError, StoreWriter, open_store
 from backend.store.format import ARRAYS, FACTORS, MANIFEST, MAPS, check_name, slug
-from precompute.store.integrity import check_integrity
+from backend.store.integrity import check_integrity
 from tests.store.conftest import arrays, write
 
 

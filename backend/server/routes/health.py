@@ -24,7 +24,8 @@ def healthz() -> schemas.Health:
     responses={503: {"model": schemas.ErrorBody, "description": "What is missing, in words"}},
 )
 def readyz(request: Request) -> schemas.Health:
-    missing = what_is_missing(request.app.state.services)
+    services: Services = request.app.state.services
+    missing = [*what_is_missing(services), *services.file_checks.damage]
     if missing:
         message = f"Not ready: {'; '.join(missing)}"
         raise ApiError(503, "not_ready", message, {"Retry-After": str(RETRY_SECONDS)})
