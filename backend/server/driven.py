@@ -94,7 +94,7 @@ def _most_driven(at_hand: AtHand, asked: schemas.DrivenQuery) -> _Driven:
     whole, opened = at_hand.encoded.whole, at_hand.opened
     assert whole is not None
     coefficients = whole.coefficients.float().cpu()
-    mean, deviation = opened.spread
+    mean, deviation = opened.mean, opened.deviation
     figures = {
         "standing": standing(coefficients, mean=mean, deviation=deviation, sign=opened.sign),
         "movement": movement(coefficients, mean=mean, scale=opened.scale),

@@ -233,5 +233,5 @@ def _seen(at_hand: AtHand, image: OpenImage) -> Seen:
         rows=grid.rows,
         columns=grid.columns,
         doubt=opened.familiarity.picture(whole.feature_map[None]).doubt,
-        suggestions=opened.nearest_words(whole.embedding, SUGGESTIONS),
+        suggestions=opened.words_like(whole.embedding, SUGGESTIONS),
     )

@@ -5,6 +5,8 @@ Unlike an explanation, which is a sum of words, these are single words, each wit
 
 from __future__ import annotations
 
+from itertools import islice
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -12,6 +14,7 @@ from torch import Tensor
 from backend.pairs.similarity import centre
 from backend.server import schemas
 from backend.server.open_store import OpenStore
+from backend.server.vocabulary import sharing_no_part
 
 CANDIDATES = 64
 """A direction is told apart from another by one of its own nearest words: a word far from both says
@@ -42,7 +45,7 @@ def nearest_words(
     words = [opened.store.vocabulary[place] for place in near.indices.tolist()]
     return [
         schemas.NearWord(word=words[place], similarity=float(near.values[place]))
-        for place in _without_repeats(words)[:wanted]
+        for place in islice(sharing_no_part(words), wanted)
     ]
 
 
@@ -65,7 +68,7 @@ def distinct_words(
     order = gain.argsort(descending=True, stable=True)
     order = order[(gain[order] > 0) & (near.values[order] > 0)]
     names = [opened.store.vocabulary[place] for place in near.indices[order].tolist()]
-    chosen = order[_without_repeats(names)[:wanted]].tolist()
+    chosen = order[list(islice(sharing_no_part(names), wanted))].tolist()
     return [
         schemas.DistinctWord(
             word=opened.store.vocabulary[int(near.indices[place])],
@@ -74,15 +77,3 @@ def distinct_words(
         )
         for place in chosen
     ]
-
-
-def _without_repeats(words: list[str]) -> list[int]:
-    """Places of the words of which no part stands in one before."""
-    kept: list[int] = []
-    seen: set[str] = set()
-    for place, word in enumerate(words):
-        parts = set(word.casefold().split())
-        if not parts & seen:
-            seen |= parts
-            kept.append(place)
-    return kept

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,7 @@ from backend.server.familiarity import Familiarity
 from backend.server.head_words import WordCounts, count_words
 from backend.server.map_file import MapFile
 from backend.server.pair_table import PairTable
-from backend.server.vocabulary import Vocabulary
+from backend.server.vocabulary import Vocabulary, sharing_no_part
 from backend.store import Store
 
 if TYPE_CHECKING:
@@ -131,13 +132,12 @@ class OpenStore:
         return PairTable(self.store)
 
     @cached_property
-    def spread(self) -> tuple[Float[Tensor, "head neuron"], Float[Tensor, "head neuron"]]:
-        """Mean and standard deviation of every pair's coefficient over the data set."""
+    def deviation(self) -> Float[Tensor, "head neuron"]:
+        """Standard deviation of every pair's coefficient over the data set."""
         statistics = self.store.statistics
-        mean = torch.from_numpy(np.array(statistics["mean"], np.float32))
         count = max(int(statistics["count"].item()), 1)
         deviation = np.sqrt(np.array(statistics["m2"], np.float64) / count)
-        return mean, torch.from_numpy(deviation.astype(np.float32))
+        return torch.from_numpy(deviation.astype(np.float32))
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -249,30 +249,16 @@ class OpenStore:
             ]
         )
         order = best.argsort(descending=True, stable=True).tolist()
-        return _distinct((self.store.vocabulary[words[place]] for place in order), EXAMPLE_WORDS)
+        return self._distinct([words[place] for place in order], EXAMPLE_WORDS)
 
-    @cached_property
-    def _word_distances(self) -> Float[Tensor, " word"]:
-        """Length of every word's embedding after the mean is taken off."""
-        agreement = self.vocabulary_embeddings @ self.text_mean
-        squared = 1 - 2 * agreement + self.text_mean.square().sum()
-        return squared.clamp_min(torch.finfo(squared.dtype).eps).sqrt()
-
-    def nearest_words(self, embedding: Float[Tensor, " d_out"], wanted: int) -> list[str]:
+    def words_like(self, embedding: Float[Tensor, " d_out"], wanted: int) -> list[str]:
         """Words whose centred embeddings an image's is most like; no two share a word."""
         image = embedding.float().cpu()
         products = self.vocabulary_embeddings @ image - self.text_mean @ image
-        best = (products / self._word_distances).topk(min(WORDS_LOOKED_AT, len(products))).indices
-        return _distinct((self.store.vocabulary[place] for place in best.tolist()), wanted)
+        best = (products / self.word_lengths).topk(min(WORDS_LOOKED_AT, len(products))).indices
+        return self._distinct(best.tolist(), wanted)
 
-
-def _distinct(words: Iterable[str], wanted: int) -> list[str]:
-    """The first words of which no two share a part ("blue dove", "blue spoon")."""
-    chosen: list[str] = []
-    seen: set[str] = set()
-    for word in words:
-        parts = set(word.casefold().split())
-        if len(chosen) < wanted and not parts & seen:
-            chosen.append(word)
-            seen |= parts
-    return chosen
+    def _distinct(self, places: Sequence[int], wanted: int) -> list[str]:
+        """The first words at ``places`` of the vocabulary of which no two share a part."""
+        words = [self.store.vocabulary[place] for place in places]
+        return [words[place] for place in islice(sharing_no_part(words), wanted)]

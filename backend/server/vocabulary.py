@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 SIMILAR_ENOUGH = 0.6
 """Least likeness of a word to what was typed: one slip in three letters, two in five."""
+
+
+def sharing_no_part(words: Iterable[str]) -> Iterator[int]:
+    """Places of the words of which no part stands in one before ("blue dove", "blue spoon")."""
+    seen: set[str] = set()
+    for place, word in enumerate(words):
+        parts = set(word.casefold().split())
+        if not parts & seen:
+            seen |= parts
+            yield place
 
 
 class Vocabulary:
