@@ -246,6 +246,10 @@ def test_the_quota_is_kept(start: Start) -> None:
         response = segment(client, ["cat"])
         assert response.status_code == 507
         assert response.json()["error"]["code"] == "storage_full"
+        files, asked = {"image": picture()}, {"prompts": "cat"}
+        page = client.post("/demo/lab", files=files, data=asked, headers={"Accept": "text/html"})
+        assert page.status_code == 507
+        assert "No room for more" in page.text
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,11 @@ from backend.server.pages.base import Page
 
 ERROR_HEADINGS = {
     404: "Nothing lives here",
-    410: "This is gone",
     413: "That is too large",
-    415: "That is not a picture",
     422: "That cannot be read",
     429: "Too many requests",
     503: "Not ready yet",
+    507: "No room for more",
 }
 
 

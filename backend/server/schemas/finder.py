@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -27,8 +27,6 @@ MAX_CORNERS = 40
 MAX_REGION_CHARACTERS = MAX_CORNERS * 2 * 12
 
 SortColumn = Literal["norm", "monosemanticity", "cosine", "held_out", "neuron", "head"]
-
-SORT_COLUMNS: tuple[SortColumn, ...] = get_args(SortColumn)
 
 Order = Literal["asc", "desc"]
 
