@@ -72,6 +72,12 @@ def wanted_list(
     )
 
 
+def pair_of(text: str) -> tuple[int, int] | None:
+    """(neuron, head) of ``neuron.head``; ``None`` for any other text."""
+    found = _PAIR.fullmatch(text)
+    return None if found is None else (int(found[1]), int(found[2]))
+
+
 def pair_places(text: str) -> list[tuple[int, int]]:
     """(neuron, head) of the pairs of an address, each once; 422 for what is no pair."""
     return [(neuron, head) for neuron, head, _ in wanted_list([text]).pairs]
@@ -152,10 +158,10 @@ _NOTE = schemas.MAX_ENTRY_NOTE_CHARACTERS
 
 
 def _pair(place: str) -> tuple[int, int]:
-    found = _PAIR.fullmatch(place)
+    found = pair_of(place)
     if found is None:
         raise invalid("pairs", "pairs are neuron.head, separated by commas, like 3.4,7.3.")
-    return int(found[1]), int(found[2])
+    return found
 
 
 def _writing(name: str, text: str, longest: int) -> str:

@@ -8,22 +8,20 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from backend.server import schemas
-from backend.server.cards import SUMMARY_WORDS, finite, pair_fields
+from backend.server.cards import SUMMARY_WORDS, as_cosine, finite, pair_fields
 from backend.server.csv_files import Cell
 from backend.server.errors import not_found
 from backend.server.open_store import OpenStore
 from backend.server.schemas.finder import corners_of, words_in
 from backend.server.urls import Urls
 
-RANGES = ("norm", "percentile", "monosemanticity", "cosine", "held_out")
-"""Columns with a least and a most."""
-
-CSV_FIGURES = ("norm", "percentile", "monosemanticity", "cosine", "held_out")
+FIGURES = ("norm", "percentile", "monosemanticity", "cosine", "held_out")
+"""Columns with a least and a most in a query, and a column of the file."""
 
 CSV_HEADER = (
     "neuron",
     "head",
-    *CSV_FIGURES,
+    *FIGURES,
     *(f"{what}_{place}" for place in range(1, SUMMARY_WORDS + 1) for what in ("word", "weight")),
 )
 
@@ -73,7 +71,7 @@ def matching(opened: OpenStore, asked: schemas.FinderQuery) -> Int[np.ndarray, "
 def csv_rows(opened: OpenStore, asked: schemas.FinderQuery) -> Iterator[list[Cell]]:
     """All pairs that match, a row each, under ``CSV_HEADER``."""
     table, places = opened.pair_table, matching(opened, asked)
-    figures = [table.column(name)[places].tolist() for name in CSV_FIGURES]
+    figures = [table.column(name)[places].tolist() for name in FIGURES]
     # Read at once: pair by pair, as cards are, takes nine times as long.
     ids, weights = (
         np.array(opened.store.explanations[name][..., :SUMMARY_WORDS]).reshape(len(table), -1)
@@ -92,7 +90,7 @@ def _chosen(opened: OpenStore, asked: schemas.FinderQuery) -> Bool[np.ndarray, "
     """Which pairs fulfil all conditions; ``None`` where none is set."""
     table = opened.pair_table
     masks: list[Bool[np.ndarray, " pair"]] = []
-    for name in RANGES:
+    for name in FIGURES:
         least, most = getattr(asked, f"{name}_min"), getattr(asked, f"{name}_max")
         if least is not None or most is not None:
             masks.append(table.between(name, least, most))
@@ -119,6 +117,6 @@ def _row(opened: OpenStore, urls: Urls, place: int) -> schemas.FoundPair:
     return schemas.FoundPair(
         **pair_fields(opened, urls, neuron, head),
         monosemanticity=finite(table.column("monosemanticity")[place]),
-        cosine=max(-1.0, min(1.0, float(table.column("cosine")[place]))),
+        cosine=as_cosine(float(table.column("cosine")[place])),
         held_out=finite(table.column("held_out")[place]),
     )

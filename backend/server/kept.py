@@ -152,7 +152,7 @@ class KeptUploads:
 
     def image(self, image: str) -> ImageRecord:
         """The picture of an id; 404 when there is none, or no longer."""
-        record = _read(self._images / image, ImageRecord) if _ID.fullmatch(image) else None
+        record = _read(self._images / image, ImageRecord) if is_id(image) else None
         if record is None or (self._has_expired(record) and not self._is_shared(image)):
             raise self._gone("image")
         return record
@@ -169,7 +169,7 @@ class KeptUploads:
     def result(self, kind: Kind[Kept], result: str) -> Kept:
         """The result of an id; 404 when there is none, or its picture has gone."""
         folder = self._results / _name(kind, result)
-        record = _read(folder, kind.record) if _ID.fullmatch(result) else None
+        record = _read(folder, kind.record) if is_id(result) else None
         if record is None:
             raise self._gone(kind.name)
         try:
@@ -192,7 +192,7 @@ class KeptUploads:
 
     def delete(self, image: str) -> None:
         """Delete a picture and its results; nothing happens when it is gone already."""
-        if _ID.fullmatch(image):
+        if is_id(image):
             self._delete(self._images / image)
 
     def _delete(self, folder: Path) -> None:
@@ -261,6 +261,11 @@ class _Belonging(BaseModel):
 
 
 _AnyRecord = TypeVar("_AnyRecord", bound=BaseModel)
+
+
+def is_id(text: str) -> bool:
+    """Whether a text looks like what :func:`new_id` makes: nothing else is looked up."""
+    return _ID.fullmatch(text) is not None
 
 
 def new_id() -> str:

@@ -3,7 +3,6 @@ with what was made of it."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 from backend.server import schemas
 from backend.server.deletion import delete_share
 from backend.server.errors import ApiError, invalid, not_found
-from backend.server.kept import KeptUploads, check_token, new_id, new_token, token_hash
+from backend.server.kept import KeptUploads, check_token, is_id, new_id, new_token, token_hash
 from backend.server.queries import Catalog
 from backend.server.settings import Settings
 from backend.server.share_database import ShareDatabase, StoredShare
@@ -25,8 +24,6 @@ SHOWN = ("image", "segmentation", "attribution", "ablation")
 
 PICTURE_PAGES = ("/lab", "/search/picture")
 """Ends of the addresses of pages whose parameters name uploads."""
-
-_ID = re.compile(r"[A-Za-z0-9_-]{22}")
 
 ModelOf = Callable[[str], str | None]
 """Checks the address of a view, and tells which store it shows; ``None`` for all of them."""
@@ -167,7 +164,7 @@ class Shares:
         return _Subject(view, model, version, image, named)
 
     def _find(self, share: str) -> StoredShare:
-        stored = self._database.find(share) if _ID.fullmatch(share) else None
+        stored = self._database.find(share) if is_id(share) else None
         if stored is None:
             raise not_found("share", "There is no such share; it may have been deleted.")
         return stored

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, get_args
@@ -12,6 +11,7 @@ from pydantic import ValidationError
 
 from backend.server import formats, schemas
 from backend.server.cards import pair_summary
+from backend.server.collected import pair_of
 from backend.server.errors import ApiError, not_found
 from backend.server.pages.base import Page, listed
 from backend.server.pages.query import Query
@@ -25,8 +25,6 @@ MAX_TRIED = 4
 
 USUAL_THRESHOLD = {"words": 0.95, "probability": 0.5}
 """What a place must reach where an address does not say it, by kind of background."""
-
-_PAIR = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,17 +150,16 @@ def _options(query: Query) -> schemas.SegmentationOptions:
 
 def _trial(services: Services, name: str, texts: list[str]) -> list[schemas.PairSummary]:
     """Pairs of an address, each once; those that are none are left out."""
-    pairs: dict[str, schemas.PairSummary] = {}
+    pairs: dict[tuple[int, int], schemas.PairSummary] = {}
     for text in (place for each in texts for place in each.split(",")):
-        found = _PAIR.fullmatch(text.strip())
+        found = pair_of(text.strip())
         if found is None or len(pairs) == MAX_TRIED:
             continue
-        neuron, head = int(found[1]), int(found[2])
         try:
-            opened = services.catalog.check_pair(name, neuron, head)
+            opened = services.catalog.check_pair(name, *found)
         except ApiError:
             continue
-        pairs[found[0]] = pair_summary(opened, services.urls, neuron, head)
+        pairs[found] = pair_summary(opened, services.urls, *found)
     return list(pairs.values())
 
 

@@ -3,6 +3,7 @@
 
 import { announce } from "./announce.js";
 import { call, showProblem } from "./api.js";
+import { part } from "./dom.js";
 import { remember, tokens } from "./memory.js";
 
 /** @typedef {{id: string, url: string, delete_token: string}} ShareCreated */
@@ -115,17 +116,4 @@ export function wireShareBanner() {
       showProblem(problem, error);
     }
   });
-}
-
-/**
- * @template {HTMLElement} T
- * @param {ParentNode} root
- * @param {string} selector
- * @param {new () => T} kind
- * @returns {T}
- */
-function part(root, selector, kind) {
-  const found = root.querySelector(selector);
-  if (!(found instanceof kind)) throw new Error(`the page lacks ${selector}`);
-  return found;
 }
