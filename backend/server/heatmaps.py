@@ -1,7 +1,8 @@
 """Signed maps as pictures that lie over an image.
 
 One scale per pair or segmentation, never stretched per image: the opacity of a pixel is
-|value| / scale, so equal colours mean equal values and zero is fully transparent.
+|value| / scale, so equal colours mean equal values and zero is fully transparent.  What is below
+zero in a class's heatmap is a veil of half that opacity.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ CLASS_COLOURS: tuple[str, ...] = (
 CLASS_NEGATIVE: Colour = (64, 64, 64)
 """Below zero in a class's heatmap: grey, since the class's own colour is the positive one."""
 
+CLASS_NEGATIVE_OPACITY = 0.5
+"""At full scale: the picture can still be seen where a prompt does not hold."""
+
 LONGEST_SIDE = 512
 """Pixels; the maps have at most a few dozen cells a side, so more would only cost encoding time."""
 
@@ -48,10 +52,19 @@ def heatmap_png(
     size: tuple[int, int],
     positive: Colour = POSITIVE,
     negative: Colour = NEGATIVE,
+    negative_opacity: float = 1.0,
 ) -> bytes:
     """:func:`heatmap_image` as a file."""
-    overlay = heatmap_image(values, scale=scale, size=size, positive=positive, negative=negative)
-    return _png(overlay)
+    return _png(
+        heatmap_image(
+            values,
+            scale=scale,
+            size=size,
+            positive=positive,
+            negative=negative,
+            negative_opacity=negative_opacity,
+        )
+    )
 
 
 def heatmap_image(
@@ -61,16 +74,19 @@ def heatmap_image(
     size: tuple[int, int],
     positive: Colour = POSITIVE,
     negative: Colour = NEGATIVE,
+    negative_opacity: float = 1.0,
 ) -> Image.Image:
     """RGBA overlay of a grid of cells that covers an image of ``size`` (width, height).
 
-    Cells are interpolated bilinearly.  ``scale`` is the |value| at full opacity, larger ones look
-    the same; with ``scale`` 0 everything is transparent.  Values that are not finite count as 0.
+    Cells are interpolated bilinearly.  ``scale`` is the |value| at full opacity, of negative ones
+    at ``negative_opacity``; larger ones look the same.  With ``scale`` 0 everything is transparent.
+    Values that are not finite count as 0.
     """
     cells = np.nan_to_num(np.asarray(values, np.float32), nan=0.0, posinf=0.0, neginf=0.0)
     field = Image.fromarray(cells).resize(fit(size, LONGEST_SIDE), Image.Resampling.BILINEAR)
     signed = np.asarray(field)
     strength = np.clip(np.abs(signed) / scale, 0, 1) if scale > 0 else np.zeros_like(signed)
+    strength[signed < 0] *= negative_opacity
     rgba = np.empty((*signed.shape, 4), np.uint8)
     rgba[..., :3] = np.where(signed[..., None] < 0, negative, positive)
     rgba[..., 3] = np.round(255 * strength)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Float
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
@@ -81,8 +82,17 @@ def stored_method(
         method=method,
         classes=classes,
         background_share=float(pixels[heatmaps.BACKGROUND]),
-        heatmap_scale=float(np.abs(logits).max()),
+        heatmap_scale=_heatmap_scale(logits),
     )
+
+
+def _heatmap_scale(logits: Float[np.ndarray, "prompt row column"]) -> float:
+    """The largest logit, so that what a prompt holds is seen; of none above zero the furthest.
+
+    Below zero logits go much further: most places are far from most prompts.
+    """
+    largest = float(logits.max())
+    return largest if largest > 0 else float(-logits.min())
 
 
 def method_files(prefix: str, maps: SegmentationMaps) -> dict[str, bytes]:
@@ -116,6 +126,7 @@ def draw_heatmap(stored: StoredMethod, logits: bytes, place: int, size: tuple[in
         size=size,
         positive=heatmaps.rgb(stored.classes[place].colour),
         negative=heatmaps.CLASS_NEGATIVE,
+        negative_opacity=heatmaps.CLASS_NEGATIVE_OPACITY,
     )
 
 

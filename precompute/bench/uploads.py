@@ -323,9 +323,7 @@ def _form(picture: bytes) -> bytes:
 
 
 def _figures(answer: Any) -> list[float]:
-    """Of an answer, what does not change from one to the next."""
-    return [
-        number
-        for kind in answer["classes"]
-        for number in (kind["area_share"], kind["peak"] / answer["heatmap_scale"])
-    ]
+    """Of an answer, what does not change from one to the next: areas, logits by their range."""
+    logits = np.array([kind["logits"] for kind in answer["classes"]])
+    shares = [kind["area_share"] for kind in answer["classes"]]
+    return [*shares, *(logits / np.ptp(logits)).ravel().tolist()]

@@ -54,7 +54,9 @@ class MethodResult(Wire):
     method: Method
     classes: list[SegmentationClass]
     background_share: float = Field(ge=0, le=1)
-    heatmap_scale: float = Field(description="logit at full colour, shared by all heatmaps")
+    heatmap_scale: float = Field(
+        description="logit at full colour, shared by all heatmaps: the largest of any prompt"
+    )
     mask_url: str
     overlay_url: str
 
@@ -77,6 +79,8 @@ class Segmentation(Result):
         description="false when the picture is stranger to the model than 95 % of the data set"
     )
     picture_doubt: str | None = Field(description="why the model may not know it, in one sentence")
-    heatmap_scale: float = Field(description="logit at full colour, shared by all heatmaps")
+    heatmap_scale: float = Field(
+        description="logit at full colour, shared by all heatmaps: the largest of any prompt"
+    )
     mask_url: str
     overlay_url: str

@@ -11,7 +11,7 @@ import { areasOf, copy, curlOf } from "./lab/files.js";
 import { classesOf, wireLegend } from "./lab/legend.js";
 import { offerWords, offeredWords } from "./lab/near_words.js";
 import { deleteOwned, owns } from "./lab/owned.js";
-import { emptyParts, replaceParts } from "./lab/result_parts.js";
+import { emptyParts, replaceParts, setInert } from "./lab/result_parts.js";
 import { Score } from "./lab/score.js";
 import { Settings } from "./lab/settings.js";
 import { Stage } from "./lab/stage.js";
@@ -165,6 +165,8 @@ class Lab {
     this.image = null;
     this.chosen = chosen;
     this.#forgetResult();
+    // Nothing of the picture before may be shared under this one.
+    this.#tellShare();
     const taken = await this.work.run(
       (signal) => upload(`${this.root.dataset.model}/images`, chosen, signal),
       (image) => {
@@ -174,7 +176,11 @@ class Lab {
         offerWords(this.form, image.suggestions);
       },
     );
-    if (!taken) return;
+    if (!taken) {
+      // Refused or cancelled: a step of its own, so that the address no longer says the one before.
+      if (this.chosen === chosen) this.#push();
+      return;
+    }
     if (this.chips.values.length === 0) {
       const words = offeredWords(this.form).slice(0, WORDS_TO_BEGIN_WITH);
       this.chips.set(words);
@@ -192,7 +198,7 @@ class Lab {
   #question() {
     return {
       image_id: this.image,
-      prompts: this.chips.values.map((prompt) => prompt.replaceAll(/ +\/ +/g, ", ")),
+      prompts: this.chips.values.map(listed),
       ...this.settings.asked(),
     };
   }
@@ -277,11 +283,17 @@ class Lab {
     const drawn = new DOMParser().parseFromString(html, "text/html");
     replaceParts(this.root, drawn);
     document.title = drawn.title;
-    this.root.classList.remove("is-stale");
+    this.#isCurrent();
     part(this.root, "[data-drop]", HTMLElement).classList.toggle("drop--filled", made !== null);
     if (made) this.#enter(made);
     else this.#forgetResult();
     return drawn;
+  }
+
+  /** What is shown belongs to what is asked. */
+  #isCurrent() {
+    this.root.classList.remove("is-stale");
+    setInert(this.root, false);
   }
 
   /** There is no result, at least not of this picture. */
@@ -293,13 +305,14 @@ class Lab {
     this.stage = null;
     this.opened = { attribution: null, place: null, ablation: null };
     this.panels.hidden = true;
-    this.root.classList.remove("is-stale");
+    this.#isCurrent();
     emptyParts(this.root);
   }
 
   /** Show what the address says, after undo, redo, back or forward. */
   async #restore() {
     this.work.drop();
+    this.chosen = null;
     clearTimeout(this.settling);
     this.problem.hidden = true;
     const query = this.#query();
@@ -330,7 +343,6 @@ class Lab {
     this.chips.set([...chips].map((chip) => chip.dataset.prompt ?? ""));
     this.settings.take(drawn);
     this.image = made?.image ?? query.get("image");
-    this.chosen = null;
     this.picture.forget();
   }
 
@@ -380,6 +392,8 @@ class Lab {
     clearTimeout(this.settling);
     this.fresh = false;
     this.root.classList.toggle("is-stale", this.segmentation !== null);
+    // Without a word no other result is on its way, and the one that is shown answers nothing.
+    setInert(this.root, this.segmentation !== null && this.chips.values.length === 0);
     // The address stays that of the result that is shown, so that undo leads back to it.
     if (!this.segmentation) this.#settle();
     else if (this.chips.values.length > 0)
@@ -439,6 +453,14 @@ class Lab {
       showProblem(this.problem, error);
     }
   }
+}
+
+/**
+ * A prompt as the API takes it: between its synonyms a comma in place of a slash.
+ * @param {string} prompt
+ */
+function listed(prompt) {
+  return prompt.split(/(?:^| +)\/(?: +|$)/).filter(Boolean).join(", ") || prompt;
 }
 
 /**

@@ -24,6 +24,16 @@ export function emptyParts(root) {
 }
 
 /**
+ * Whether what is shown can be seen, but not asked or taken away.
+ * @param {HTMLElement} root
+ * @param {boolean} inert
+ */
+export function setInert(root, inert) {
+  for (const name of PARTS) shown(root, name).inert = inert;
+  part(root, "[data-panels]", HTMLElement).inert = inert;
+}
+
+/**
  * @param {HTMLElement} root
  * @param {string} name
  */

@@ -113,7 +113,8 @@ export class Score {
     this.verdict.replaceChildren(
       `The picture's ${nameOf(answer)} is `,
       element("strong", {}, number(answer.score)),
-      ` (cosine): pairs give ${signed(answer.positive)} and take ${number(answer.negative)}.`,
+      ` (cosine): pairs give ${signed(answer.positive)} and take ${number(answer.negative)}, ` +
+        `what no pair writes adds ${signed(answer.constant)}.`,
     );
     const heads = answer.heads.map((each) => ({ ...each, kind: "head", number: each.head }));
     const neurons = answer.neurons.map((each) => ({ ...each, kind: "neuron", number: each.neuron }));

@@ -253,7 +253,9 @@ export class Stage {
       .sort((one, two) => two.logit - one.logit)
       .slice(0, CLASSES_READ)
       .map(({ other, logit }) => `${other} ${number(logit)}`);
-    return logits.length > 0 ? `${name} (${logits.join(", ")})` : name;
+    const { above } = this.root.dataset;
+    const of = above ? `above ${above}: ` : "";
+    return logits.length > 0 ? `${name} (${of}${logits.join(", ")})` : name;
   }
 
   /**

@@ -2,7 +2,7 @@
 /** What would be if pairs, heads or neurons were off: scores, ranking and mask, before and after. */
 
 import { announce } from "../announce.js";
-import { call, post, showProblem } from "../api.js";
+import { ApiProblem, call, post, showProblem } from "../api.js";
 import { element, part, svg } from "../dom.js";
 import { count, number, percent, signed } from "../numbers.js";
 import { save } from "../save.js";
@@ -35,6 +35,8 @@ export class WhatIf {
     this.changes = [];
     /** @type {Ablation | null} */
     this.answer = null;
+    /** Whether the latest question was one that cannot be answered. */
+    this.refused = false;
     this.work = new Work({
       progress: part(root, "[data-progress]", HTMLElement),
       elapsed: part(root, "[data-elapsed]", HTMLElement),
@@ -51,7 +53,7 @@ export class WhatIf {
    * @param {string} address
    */
   switchOff(address) {
-    this.#add({ how: "off", part: address, factor: 0 });
+    void this.#add({ how: "off", part: address, factor: 0 });
   }
 
   /** @param {string} id of an answer that was given before */
@@ -88,6 +90,7 @@ export class WhatIf {
     const { segmentation } = this.bench;
     if (!segmentation || this.answer) return;
     if (this.changes.length === 0) return;
+    this.refused = false;
     await this.work.run(
       (signal) => this.#post(segmentation.id, signal),
       (answer) => {
@@ -102,8 +105,14 @@ export class WhatIf {
    * @param {AbortSignal} signal
    * @returns {Promise<Ablation>}
    */
-  #post(segmentation, signal) {
-    return post(this.bench.endpoint("ablations"), { segmentation, ...this.#asked() }, signal);
+  async #post(segmentation, signal) {
+    try {
+      const question = { segmentation, ...this.#asked() };
+      return await post(this.bench.endpoint("ablations"), question, signal);
+    } catch (error) {
+      this.refused = error instanceof ApiProblem && [404, 422].includes(error.status);
+      throw error;
+    }
   }
 
   /** The changes as the API takes them. */
@@ -133,9 +142,9 @@ export class WhatIf {
       }
       this.field.value = "";
       const how = /** @type {Change["how"]} */ (this.how.value);
-      this.#add({ how, part: named, factor: this.factor.valueAsNumber || 0 });
+      void this.#add({ how, part: named, factor: this.factor.valueAsNumber || 0 });
     });
-    this.fill.addEventListener("change", () => this.#changed());
+    this.fill.addEventListener("change", () => void this.#changed());
     part(this.root, "[data-reset]", HTMLElement).addEventListener("click", () => {
       this.reset();
       this.bench.stage?.showMask();
@@ -167,16 +176,25 @@ export class WhatIf {
       });
   }
 
-  /** @param {Change} change */
-  #add(change) {
-    this.changes = [...this.changes.filter((each) => each.part !== change.part), change];
-    this.#changed();
+  /**
+   * Change one more part; one that the model does not have is taken back, with the reason.
+   * @param {Change} change
+   */
+  async #add(change) {
+    const { changes, answer } = this;
+    this.changes = [...changes.filter((each) => each.part !== change.part), change];
+    await this.#changed();
+    if (!this.refused || this.changes.at(-1) !== change) return;
+    this.changes = changes;
+    this.answer = answer;
+    this.#drawChanges();
+    if (this.field.value === "") this.field.value = change.part;
   }
 
-  #changed() {
+  async #changed() {
     this.#drawChanges();
     this.answer = null;
-    if (this.changes.length > 0) void this.ask("step");
+    if (this.changes.length > 0) await this.ask("step");
     else part(this.root, "[data-reset]", HTMLElement).click();
   }
 
@@ -188,7 +206,7 @@ export class WhatIf {
         const remove = element("button", { type: "button", "aria-label": `Undo ${name} ${said}` }, "×");
         remove.addEventListener("click", () => {
           this.changes = this.changes.filter((each) => each !== change);
-          this.#changed();
+          void this.#changed();
           this.field.focus();
         });
         return element("li", { class: "chip" }, `${name} ${said}`, remove);
