@@ -327,6 +327,8 @@ def test_an_upload_can_be_deleted_at_once(page: Page, sample: bytes) -> None:
     picture = page.get_by_alt_text("The picture").get_attribute("src")
     assert picture
     page.get_by_role("button", name="Delete it now").click()
+    page.get_by_role("button", name="Press again to delete for good").click()
+    expect(page.get_by_text("Deleted: the picture and all that was made of it")).to_be_visible()
     expect(page).to_have_url(re.compile("/demo/lab$"))
     assert page.request.get(picture).status == 404
 
@@ -581,6 +583,60 @@ def test_a_place_of_the_scores_map_is_explained_by_pairs(page: Page, sample: byt
     page.get_by_role("button", name="Back to the mask").click()
     layers.click(position={"x": 40, "y": 40})
     expect(page.get_by_role("tabpanel", name="Which pairs?")).to_contain_text("the logit of")
+
+
+def test_a_refused_picture_shares_nothing_of_the_one_before(page: Page, sample: bytes) -> None:
+    segment(page, sample, "red")
+    before = page.url
+    page.locator("input[type=file][data-file]").set_input_files(
+        {"name": "broken.png", "mimeType": "image/png", "buffer": b"no picture"}
+    )
+    expect(page.get_by_role("alert").filter(has_text="image")).to_be_visible()
+    expect(page).not_to_have_url(re.compile("segmentation="))
+    shares = page.locator("#share").get_attribute("data-view") or ""
+    assert "image=" not in shares
+    assert "segmentation=" not in shares
+    page.get_by_role("button", name="Undo", exact=True).click()
+    expect(page).to_have_url(before)
+    expect(page.get_by_alt_text(re.compile("^Mask: red"))).to_be_visible()
+
+
+def test_a_part_that_the_model_lacks_is_taken_back(page: Page, sample: bytes) -> None:
+    segment(page, sample, "red", "blue")
+    what_if = open_panel(page, "What if?")
+    part = what_if.get_by_label("Pair, neuron or head")
+    chips = what_if.get_by_label("Changes").get_by_role("listitem")
+    part.fill("head:3")
+    part.press("Enter")
+    expect(chips).to_have_text([re.compile("^head 3 off")])
+    part.fill("624.99")
+    part.press("Enter")
+    expect(what_if.get_by_role("alert")).to_contain_text("There is no head 99")
+    expect(chips).to_have_text([re.compile("^head 3 off")])
+    expect(part).to_have_value("624.99")
+
+
+def test_without_a_word_a_result_is_only_looked_at(page: Page, sample: bytes) -> None:
+    segment(page, sample, "red")
+    page.get_by_role("button", name="Remove red").click()
+    expect(page.locator("[data-panels]")).to_have_attribute("inert", "")
+    field = page.get_by_role("combobox", name="What to look for")
+    field.fill("red / blue /")
+    field.press("Enter")
+    expect(page.get_by_alt_text(re.compile("^Mask: red, blue "))).to_be_visible()
+    expect(page.locator("[data-panels]")).not_to_have_attribute("inert", "")
+
+
+def test_on_a_telephone_the_picture_stays_in_sight(
+    open_context: OpenContext, sample: bytes
+) -> None:
+    page = open_context(viewport={"width": 390, "height": 844}).new_page()
+    segment(page, sample, "red")
+    score = open_panel(page, "Score")
+    values(score)
+    score.get_by_role("button", name=re.compile("^Map of pair")).last.scroll_into_view_if_needed()
+    score.get_by_role("button", name=re.compile("^Map of pair")).last.click()
+    expect(page.locator(".stage__map")).to_be_in_viewport(ratio=0.5)
 
 
 def test_a_list_of_pairs_can_be_made_longer(page: Page, sample: bytes) -> None:

@@ -21,8 +21,10 @@ import { Trial } from "./lab/trial.js";
 import { WhatIf } from "./lab/what_if.js";
 import { Why } from "./lab/why.js";
 import { Work } from "./lab/work.js";
+import { leaveWord } from "./left_word.js";
 import { rememberUpload } from "./memory.js";
 import { Picture } from "./picture.js";
+import { pressedTwice } from "./press_twice.js";
 import { save } from "./save.js";
 import { upload } from "./upload.js";
 
@@ -211,7 +213,9 @@ class Lab {
       const method = target.closest("[data-use-method]")?.getAttribute("data-use-method");
       if (method) part(this.form, `[name=method][value=${method}]`, HTMLInputElement).click();
       if (target.closest("[data-compare]")) this.settings.beside.click();
-      if (target.closest("[data-delete-upload]")) void this.#deletePicture();
+      const deletes = target.closest("[data-delete-upload]");
+      if (deletes instanceof HTMLElement && pressedTwice(deletes, "Press again to delete for good"))
+        void this.#deletePicture();
       const { segmentation } = this;
       if (segmentation && target.closest("[data-areas-file]"))
         save(`areas-${segmentation.id.slice(0, 8)}.csv`, "text/csv", areasOf(segmentation));
@@ -448,6 +452,7 @@ class Lab {
     if (this.image === null) return;
     try {
       await deleteOwned(this.root.dataset.model ?? "", this.image);
+      leaveWord("Deleted: the picture and all that was made of it are gone.");
       location.assign(this.root.dataset.lab ?? "/");
     } catch (error) {
       showProblem(this.problem, error);

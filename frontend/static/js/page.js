@@ -4,6 +4,7 @@
 import { wireCollecting } from "./collecting.js";
 import { wireCopyButtons } from "./copy.js";
 import { wireKeyboard } from "./keyboard.js";
+import { showLeftWord } from "./left_word.js";
 import { wirePlots } from "./plots.js";
 import { wireShareBanner, wireShareDialog } from "./share.js";
 import { wireSuggestions } from "./suggest.js";
@@ -17,3 +18,4 @@ wireCopyButtons();
 wirePlots();
 wireShareDialog();
 wireShareBanner();
+showLeftWord();
