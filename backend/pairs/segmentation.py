@@ -128,23 +128,31 @@ def choose_pairs(
     n_heads, n_texts, n_neurons = similarity.shape
     count = max(1, round(share * n_heads * n_neurons))
     by_text = similarity.transpose(0, 1).clone(memory_format=torch.contiguous_format)
-    least = _kth_largest_(by_text.view(n_texts, -1), count)
+    least, tied = _kth_largest_(by_text.view(n_texts, -1), count)
     among = similarity >= least[:, None]
-    surplus = among.view(torch.int8).sum(dim=(0, 2), dtype=torch.int32) - count
-    for text in surplus.nonzero().flatten().tolist():
-        head, neuron = (similarity[:, text] == least[text]).nonzero()[-surplus[text] :].T
+    for text in tied.nonzero().flatten().tolist():
+        surplus = int(among[:, text].sum()) - count
+        head, neuron = (similarity[:, text] == least[text]).nonzero()[-surplus:].T
         among[head, text, neuron] = False
     return ChosenPairs(among, None, count)
 
 
-def _kth_largest_(rows: Float[Tensor, "row number"], count: int) -> Float[Tensor, " row"]:
-    """The smallest of the ``count`` largest numbers of each row; rows are left in another order."""
+def _kth_largest_(
+    rows: Float[Tensor, "row number"], count: int
+) -> tuple[Float[Tensor, " row"], Bool[Tensor, " row"]]:
+    """The smallest of each row's ``count`` largest numbers, and whether others are equal to it.
+
+    Rows are left in another order.
+    """
     if rows.device.type != "cpu":
-        return rows.topk(count, dim=1, sorted=False).values.amin(dim=1)
+        largest = rows.topk(min(count + 1, rows.shape[1]), dim=1).values
+        least = largest[:, count - 1]
+        return least, (largest[:, count:] == least[:, None]).any(dim=1)
     # numpy's partition is vectorised: a sixth of the time of topk.
     place = rows.shape[1] - count
     rows.numpy().partition(place, axis=1)
-    return rows[:, place]
+    least = rows[:, place]
+    return least, (rows[:, :place] == least[:, None]).any(dim=1)
 
 
 def head_values(

@@ -40,8 +40,9 @@ class FoldedTexts:
 
 def fold_texts(texts: Float[Tensor, "text d_out"], factors: Factors) -> FoldedTexts:
     """Texts as d_head numbers per head; reads the whole output matrix."""
-    by_head = torch.einsum("to,hod->htd", texts, factors.output)
-    return FoldedTexts(by_head, texts @ factors.output_bias)
+    joint = texts @ factors.joint_output
+    by_head = joint.view(len(texts), factors.n_heads, factors.d_head).transpose(0, 1)
+    return FoldedTexts(by_head.contiguous(), texts @ factors.output_bias)
 
 
 def folded_products(folded: FoldedTexts, factors: Factors) -> Float[Tensor, "head text neuron"]:
