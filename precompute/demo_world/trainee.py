@@ -151,14 +151,21 @@ def new_optimizer(trainee: Trainee) -> torch.optim.AdamW:
 
 
 def save_weights(trainee: Trainee, out: Path) -> None:
-    """Write the shipped weights, floating numbers in half precision, replacing the file at once."""
+    """Write the shipped weights, floating numbers in half precision, replacing the file at once.
+
+    Raises:
+        OSError: the disk refuses.
+    """
     out.parent.mkdir(parents=True, exist_ok=True)
     state = {
         name: (value.half() if value.is_floating_point() else value).contiguous()
         for name, value in trainee.state().items()
     }
     partial = out.with_suffix(".partial")
-    save_file(state, partial)
+    try:
+        save_file(state, partial)
+    except SafetensorError as error:
+        raise OSError(f"{out} cannot be written: {error}") from error
     partial.replace(out)
 
 

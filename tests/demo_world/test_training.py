@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import open_clip
 import pytest
@@ -334,6 +335,14 @@ def test_weights_to_start_from_must_be_the_models_own(tmp_path: Path) -> None:
         train(replace(settings(tmp_path), start=tmp_path / "other.safetensors"))
     with pytest.raises(ValueError, match="first step"):
         train(replace(settings(tmp_path), first_step=3))
+
+
+def test_weights_that_cannot_be_written_are_an_error_of_the_disk(tmp_path: Path) -> None:
+    trainee = SimpleNamespace(state=lambda: {"weight": torch.zeros(2)})
+    out = tmp_path / "weights.safetensors"
+    out.with_suffix(".partial").mkdir()
+    with pytest.raises(OSError, match=r"weights\.safetensors cannot be written"):
+        save_weights(trainee, out)  # type: ignore[arg-type]
 
 
 def test_the_schedule_counts_steps_scenes_and_rates() -> None:
