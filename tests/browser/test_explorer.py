@@ -81,7 +81,7 @@ def test_search_a_word_open_a_pair_and_share_it(page: Page, open_context: OpenCo
     expect(other.get_by_role("alert")).to_be_visible()
     other.get_by_role("textbox", name="Delete token").fill(token)
     other.get_by_role("button", name="Delete for good").click()
-    expect(other.get_by_text("Error 404")).to_be_visible()
+    expect(other.get_by_text("Deleted: the link is gone")).to_be_visible()
 
 
 def link_and_token(page: Page) -> tuple[str, str]:

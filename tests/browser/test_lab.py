@@ -75,7 +75,7 @@ def test_upload_segment_share_open_elsewhere_delete(
     other.get_by_text("Delete", exact=True).click()
     other.get_by_role("textbox", name="Delete token").fill(token)
     other.get_by_role("button", name="Delete for good").click()
-    expect(other.get_by_text("Error 404")).to_be_visible()
+    expect(other.get_by_text("Deleted: the link is gone")).to_be_visible()
     assert other.request.get(link).status == 404
     assert other.request.get(picture_url).status == 404
 
@@ -234,7 +234,7 @@ def test_upload_segment_ask_ablate_share_open_elsewhere_delete(
     other.get_by_text("Delete", exact=True).click()
     other.get_by_role("textbox", name="Delete token").fill(token)
     other.get_by_role("button", name="Delete for good").click()
-    expect(other.get_by_text("Error 404")).to_be_visible()
+    expect(other.get_by_text("Deleted: the link is gone")).to_be_visible()
     assert other.request.get(link).status == 404
 
 
@@ -583,6 +583,27 @@ def test_a_place_of_the_scores_map_is_explained_by_pairs(page: Page, sample: byt
     page.get_by_role("button", name="Back to the mask").click()
     layers.click(position={"x": 40, "y": 40})
     expect(page.get_by_role("tabpanel", name="Which pairs?")).to_contain_text("the logit of")
+
+
+def test_a_shared_result_leads_to_its_link(page: Page, sample: bytes) -> None:
+    segment(page, sample, "red")
+    page.get_by_role("button", name="Share this result").click()
+    page.get_by_label("Title").fill("Mine")
+    page.get_by_role("button", name="Make a link").click()
+    link, _ = link_and_token(page)
+    page.get_by_role("button", name="Done").click()
+    path = link[link.index("/s/") :]
+    kept = page.get_by_text("Shared: kept until its link is deleted, at")
+    expect(kept.get_by_role("link")).to_have_attribute("href", path)
+    page.reload()
+    expect(kept.get_by_role("link")).to_have_attribute("href", path)
+    page.get_by_role("button", name="Share", exact=True).click()
+    page.get_by_text("Links made in this browser").click()
+    page.get_by_role("link", name="Mine").click()
+    page.get_by_text("Delete", exact=True).click()
+    page.get_by_role("button", name="Delete for good").click()
+    expect(page.get_by_text("Deleted: the link is gone, and unless another")).to_be_visible()
+    expect(page).to_have_url(re.compile("/demo/lab$"))
 
 
 def test_a_refused_picture_shares_nothing_of_the_one_before(page: Page, sample: bytes) -> None:

@@ -26,6 +26,7 @@ import { rememberUpload } from "./memory.js";
 import { Picture } from "./picture.js";
 import { pressedTwice } from "./press_twice.js";
 import { save } from "./save.js";
+import { tellKept } from "./share.js";
 import { upload } from "./upload.js";
 
 /** @typedef {import("./lab/wire.js").Segmentation} Segmentation */
@@ -269,6 +270,7 @@ class Lab {
       void this.why.choose(row, column);
     });
     this.panels.hidden = false;
+    tellKept(this.root);
     this.why.renew();
     this.score.renew();
     this.whatIf.renew();

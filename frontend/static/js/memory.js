@@ -27,12 +27,6 @@ export function remember(key, value) {
   }
 }
 
-/** @returns {Record<string, string>} delete tokens by share id */
-export function tokens() {
-  const known = recall("tokens");
-  return known && typeof known === "object" ? /** @type {Record<string, string>} */ (known) : {};
-}
-
 /** @returns {Record<string, string>} delete tokens of this browser's uploads */
 export function uploads() {
   const known = recall("uploads");

@@ -3,8 +3,9 @@
 
 import { announce } from "./announce.js";
 import { call, showProblem } from "./api.js";
-import { part } from "./dom.js";
-import { remember, tokens } from "./memory.js";
+import { element, part } from "./dom.js";
+import { leaveWord } from "./left_word.js";
+import { forgetLink, linksTo, ownLinks, rememberLink } from "./own_links.js";
 
 /** @typedef {{id: string, url: string, delete_token: string}} ShareCreated */
 
@@ -38,6 +39,11 @@ function open(dialog) {
   part(dialog, "[data-share-form]", HTMLFormElement).hidden = false;
   part(dialog, "[data-share-done]", HTMLElement).hidden = true;
   part(dialog, "[data-share-problem]", HTMLElement).hidden = true;
+  const own = ownLinks();
+  part(dialog, "[data-own-links]", HTMLElement).hidden = own.length === 0;
+  part(dialog, "[data-own-links] ul", HTMLElement).replaceChildren(
+    ...own.map(({ url, title }) => element("li", {}, element("a", { href: url }, title || url))),
+  );
   for (const button of dialog.querySelectorAll("[data-copy]")) button.textContent = "Copy";
   dialog.showModal();
 }
@@ -50,6 +56,9 @@ async function create(dialog, form) {
   const submit = part(dialog, "[data-share-submit]", HTMLButtonElement);
   const problem = part(dialog, "[data-share-problem]", HTMLElement);
   const fields = new FormData(form);
+  // Scripts of a page that moves on without loading keep this up to date.
+  const view = dialog.dataset.view ?? "/";
+  const title = String(fields.get("title") ?? "").trim();
   submit.disabled = true;
   problem.hidden = true;
   try {
@@ -58,14 +67,13 @@ async function create(dialog, form) {
         method: "POST",
         headers: { "Content-Type": "application/json" },
         body: JSON.stringify({
-          // Scripts of a page that moves on without loading keep this up to date.
-          view: dialog.dataset.view ?? "/",
-          title: String(fields.get("title") ?? "").trim(),
+          view,
+          title,
           note: String(fields.get("note") ?? "").trim(),
         }),
       })
     );
-    remember("tokens", { ...tokens(), [made.id]: made.delete_token });
+    rememberLink({ id: made.id, url: made.url, token: made.delete_token, title, view });
     show(dialog, made);
   } catch (error) {
     showProblem(problem, error);
@@ -87,9 +95,28 @@ function show(dialog, made) {
   part(dialog, "[data-share-form]", HTMLFormElement).hidden = true;
   part(dialog, "[data-share-done]", HTMLElement).hidden = false;
   part(dialog, "#share-link", HTMLInputElement).select();
-  const expires = document.querySelector("[data-expires]");
-  if (expires) expires.textContent = "Shared: kept until the link is deleted.";
+  tellKept(document);
   announce("The link is ready.");
+}
+
+/**
+ * Under a result that is shared: its links, where this browser made them.
+ * @param {ParentNode} root
+ */
+export function tellKept(root) {
+  const stage = root.querySelector("[data-segmentation]");
+  const line = root.querySelector("[data-kept]");
+  if (!(stage instanceof HTMLElement) || !(line instanceof HTMLElement)) return;
+  const links = linksTo(stage.dataset.segmentation ?? "");
+  if (links.length === 0) return;
+  line.replaceChildren(
+    "Shared: kept until its link is deleted, at ",
+    ...links.flatMap(({ url }, place) => [
+      place === 0 ? "" : ", ",
+      element("a", { href: url }, new URL(url, location.href).pathname),
+    ]),
+    ".",
+  );
 }
 
 /** The banner of a shared page: deleting it with its token. */
@@ -99,7 +126,7 @@ export function wireShareBanner() {
   const form = part(banner, "[data-share-delete]", HTMLFormElement);
   const field = part(form, "[name=token]", HTMLInputElement);
   const id = banner.dataset.shareId ?? "";
-  field.value = tokens()[id] ?? "";
+  field.value = ownLinks().find((link) => link.id === id)?.token ?? "";
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const problem = part(form, "[data-delete-problem]", HTMLElement);
@@ -109,9 +136,9 @@ export function wireShareBanner() {
         method: "DELETE",
         headers: { Authorization: `Bearer ${field.value.trim()}` },
       });
-      const { [id]: _, ...rest } = tokens();
-      remember("tokens", rest);
-      location.reload();
+      forgetLink(id);
+      leaveWord(banner.dataset.shareGone ?? "Deleted: the link is gone.");
+      location.assign(banner.dataset.shareAfter ?? "/");
     } catch (error) {
       showProblem(problem, error);
     }
