@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Annotated
 
 import torch
 import typer
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from backend.clip import ClipResNet, architectures, load_model
 from backend.server.commands import serve
-from backend.server.errors import ApiError
 from backend.server.operator_commands import shares_app, uploads_app
-from backend.server.uploads import decode_image
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 app.command()(serve)
@@ -23,11 +22,6 @@ app.add_typer(shares_app, name="shares")
 app.add_typer(uploads_app, name="uploads")
 
 IMAGES_AT_ONCE = 8
-
-MAX_PIXELS = 200_000_000
-"""Of one's own pictures: 600 MB decoded."""
-
-MAX_ASPECT = 10_000.0
 
 Model = Annotated[str, typer.Option("--model", help=f"One of: {', '.join(architectures())}.")]
 Pretrained = Annotated[
@@ -46,28 +40,6 @@ class CommandError(ValueError):
     """What was asked for cannot be done; the message is one sentence that says why."""
 
 
-def open_upright(path: Path) -> Image.Image:
-    """A picture as the server would take it: upright RGB, transparency over white.
-
-    Raises:
-        CommandError: it is not there or cannot be read.
-    """
-    try:
-        return decode_image(path.read_bytes(), max_pixels=MAX_PIXELS, max_aspect=MAX_ASPECT)
-    except FileNotFoundError:
-        raise CommandError(f"image {path} does not exist") from None
-    except OSError as error:
-        raise CommandError(f"image {path} cannot be read: {error.strerror}") from error
-    except ApiError as error:
-        raise CommandError(f"{path}: {error.message}") from error
-
-
-def check_folder(out: Path) -> None:
-    """Raise a CommandError when a file cannot be made there."""
-    if not out.parent.is_dir():
-        raise CommandError(f"the folder of {out} does not exist")
-
-
 @app.command()
 def decompose(
     images: Annotated[list[Path], typer.Argument(help="Pictures to take apart.")],
@@ -79,15 +51,17 @@ def decompose(
 ) -> None:
     """Write the exact pair decomposition of pictures to a safetensors file.
 
-    Pictures are taken upright, transparency over white, as by the other commands and the server.
+    Pictures are read as open_clip's own preprocessing reads them, so that embeddings are the same:
+    not turned upright, and without what transparency hides being white.
 
     Keys, float32: embedding [image, d_out], coefficients [image, head, neuron], attention
     [image, head, token], value [head, d_head, neuron], output [head, d_out, d_head], constant
     [d_out].  The sum of coefficient * (output @ value) over all pairs, plus constant, is the
     un-normalised embedding.
     """
-    check_folder(out)
-    pictures = [open_upright(path) for path in images]
+    if not out.parent.is_dir():
+        raise CommandError(f"the folder of {out} does not exist")
+    pictures = [_open_picture(path) for path in images]
     clip = load_model(model, pretrained, checkpoint=checkpoint, device=device)
     arrays = _decompose(clip, pictures)
     try:
@@ -111,3 +85,20 @@ def _decompose(model: ClipResNet, pictures: list[Image.Image]) -> dict[str, torc
         "constant": model.factors.constant,
     }
     return {name: array.cpu().contiguous() for name, array in arrays.items()}
+
+
+def _open_picture(path: Path) -> Image.Image:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as picture:
+                picture.load()
+                return picture.copy()
+    except FileNotFoundError:
+        raise CommandError(f"image {path} does not exist") from None
+    except UnidentifiedImageError:
+        raise CommandError(f"{path} is not an image") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise CommandError(f"{path} has too many pixels") from None
+    except (OSError, ValueError, SyntaxError):
+        raise CommandError(f"image {path} cannot be read") from None

@@ -10,10 +10,10 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from backend.cli import Checkpoint, CommandError, Device, check_folder, open_upright
+from backend.cli import Checkpoint, CommandError, Device
 from backend.clip.segmentation import SegmentationMaps
 from backend.lab import Ablation, Lab
-from backend.lab_commands.files import area_shares, write_mask
+from backend.lab_commands.files import area_shares, check_folder, open_upright, write_mask
 from backend.lab_commands.options import (
     DEFAULT_STORE,
     HELD_FIXED,

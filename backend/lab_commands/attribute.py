@@ -9,9 +9,10 @@ import typer
 from jaxtyping import Float
 from torch import Tensor
 
-from backend.cli import Checkpoint, CommandError, Device, open_upright
+from backend.cli import Checkpoint, CommandError, Device
 from backend.clip.encoded import WholePass
 from backend.lab import Lab
+from backend.lab_commands.files import open_upright
 from backend.lab_commands.options import (
     DEFAULT_STORE,
     HELD_FIXED,

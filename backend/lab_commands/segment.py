@@ -11,13 +11,13 @@ from typing import Annotated
 import typer
 from PIL import Image
 
-from backend.cli import Checkpoint, CommandError, Device, check_folder, open_upright
+from backend.cli import Checkpoint, CommandError, Device
 from backend.clip.encoder import EncodingSettings
 from backend.clip.options import Background, Centring, Orientation, SegmentationSettings
 from backend.clip.segmentation import SegmentationMaps
 from backend.clip.windows import View, layout
 from backend.lab import Lab
-from backend.lab_commands.files import area_shares, write_mask
+from backend.lab_commands.files import area_shares, check_folder, open_upright, write_mask
 from backend.lab_commands.options import (
     DEFAULT_STORE,
     Prompts,

@@ -51,40 +51,12 @@ def test_decompose_writes_what_sums_to_the_embedding(pictures: list[Path], tmp_p
     }  # fmt: skip
 
 
-def test_decompose_takes_pictures_as_every_command_does(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    upright = Image.effect_noise((90, 64), 80).convert("RGB")
-    turned = Image.Exif()
-    turned[0x0112] = 6  # the camera was held on its side
-    upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png", exif=turned)
-    clear = upright.convert("RGBA")
-    clear.putalpha(upright.convert("L"))
-    clear.save(tmp_path / "clear.png")
-    white = Image.new("RGBA", clear.size, "white")
-    Image.alpha_composite(white, clear).convert("RGB").save(tmp_path / "white.png")
-    upright.save(tmp_path / "upright.png")
-    names = ["upright.png", "turned.png", "white.png", "clear.png"]
-    run_here(["decompose", *names, "--model", "demo", "--out", "out"], tmp_path, capsys)
-    embedding = load_file(tmp_path / "out")["embedding"]
-    # A batch's rows may differ in their last digits.
-    for one, other in ((0, 1), (2, 3)):
-        assert (embedding[one] - embedding[other]).norm() <= 1e-5 * embedding[one].norm()
-    model = load_model("demo", device="cpu")
-    with torch.inference_mode():
-        expected = model.model.encode_image(model.preprocess(upright)[None])[0]
-    assert (embedding[1] - expected).norm() <= 1e-5 * expected.norm()
-
-
 @pytest.mark.parametrize(
     ("command", "sentence"),
     [
         ("decompose none.png --model demo --out x", "image none.png does not exist"),
-        (
-            "decompose text.png --model demo --out x",
-            "text.png: The file is not an image that can",
-        ),
-        ("decompose torn.png --model demo --out x", "torn.png: The image is damaged"),
+        ("decompose text.png --model demo --out x", "text.png is not an image"),
+        ("decompose torn.png --model demo --out x", "torn.png cannot be read"),
         ("decompose . --model demo --out x", "cannot be read"),
         ("decompose ok.png --model RN5 --out x", "unknown model 'RN5'"),
         ("decompose ok.png --model ViT-B-32 --out x", "no attention pool"),
