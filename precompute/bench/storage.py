@@ -22,6 +22,7 @@ from backend.clip import ClipResNet
 from backend.progress import Advance, Progress
 from backend.store import Manifest, StoreWriter, open_store
 from backend.store.format import MAPS, THUMBNAILS, VOCABULARY
+from backend.store.integrity import array_shapes
 from backend.store.writer import SCRATCH
 from precompute.bench.clock import in_turns
 from precompute.bench.images import Pictures
@@ -30,7 +31,6 @@ from precompute.bench.rows import Row, own_row
 from precompute.job import ATOMS, Job, Parameters, run
 from precompute.stages.collect import STATE
 from precompute.stages.plan import CALIBRATION_IMAGES
-from precompute.store.integrity import array_shapes
 
 SIZE_REACH = 450e6
 OPEN_REACH = 0.5

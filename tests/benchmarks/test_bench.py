@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from backend.pairs.coefficients import embedding_from_coefficients
 from backend.store import open_store
+from backend.store.integrity import check_integrity
 from precompute.application import app
 from precompute.bench.clock import Taken, Times, in_turns
 from precompute.bench.decomposition import OURS, THEIRS, contestants
@@ -23,7 +24,6 @@ from precompute.bench.rows import Row, time_row
 from precompute.bench.storage import SMALL_IMAGES, SMALL_WORDS, Scaling, Sizes, sizes_of
 from precompute.bench.synthetic import write_synthetic_store
 from precompute.errors import InputError
-from precompute.store.integrity import check_integrity
 
 CPU = torch.device("cpu")
 
