@@ -70,7 +70,10 @@ class Catalog:
         opened = self._open.get(name)
         if opened is None:
             known = ", ".join(self._open) or "none"
-            raise not_found("model", f"This server has no such model; it serves: {known}.")
+            raise not_found(
+                "model",
+                f"There is no page here, and no model of that name; this server serves: {known}.",
+            )
         return opened
 
     def data_version(self, name: str | None) -> str | None:

@@ -67,7 +67,9 @@ def _preview_url(page: Page, urls: Urls) -> str | None:
 
 def render_error(request: Request, detail: schemas.ErrorDetail) -> HTMLResponse:
     """Draw the page of an error; needs nothing but the request to work."""
-    return render(request, error_page(detail), status=detail.status)
+    services = getattr(request.app.state, "services", None)
+    place = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+    return render(request, error_page(detail, services, place), status=detail.status)
 
 
 @cache

@@ -284,6 +284,33 @@ def test_errors_are_pages_with_a_way_on(client: TestClient, url: str, status: in
     assert 'href="/"' in text
 
 
+def test_an_error_keeps_the_links_of_its_model(client: TestClient) -> None:
+    text = page(client, "/demo/pairs/3/99", 404)
+    assert 'href="/demo/lab"' in text
+    assert "Search the pairs of demo" in text
+    assert "Back to" not in text
+    unknown = page(client, "/nothing", 404)
+    assert "There is no page here" in unknown
+    assert "Search the pairs of" not in unknown
+
+
+def test_an_error_of_a_form_leads_back_to_it(client: TestClient) -> None:
+    for address in ("/demo/lab", "/demo/search/picture", "/demo/collection"):
+        bad = {"image": ("x", b"words"), "file": ("x", b"words")}
+        response = client.post(address, files=bad, data={"prompts": "cat"}, headers=HTML)
+        assert response.status_code in {415, 422}
+        assert re.search(rf'href="{address}">Back to the ', response.text)
+
+
+def test_prompts_beyond_the_most_are_said_to_be_left_out(client: TestClient) -> None:
+    def asked(number: int) -> str:
+        return page(client, "/demo/lab?" + "&".join(f"prompts=p{at}" for at in range(number)))
+
+    assert len(re.findall("data-prompt=", asked(25))) == 20
+    assert "asks for 25 prompts; the first 20 are taken" in asked(25)
+    assert "are taken." not in asked(20)
+
+
 def test_the_lab_takes_prompts_from_its_address(client: TestClient) -> None:
     response = client.get(
         "/demo/lab", params={"prompts": ["cat", "Cat", HOSTILE, " "]}, headers=HTML

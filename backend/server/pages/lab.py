@@ -51,6 +51,8 @@ class LabPage(Page):
     """What deletes the picture, for the browser that gave it through the plain form."""
     prompts: list[str]
     """Prompts that are already there; synonyms of one are set apart by slashes."""
+    left_out: int
+    """Prompts of the address beyond as many as are taken."""
     asked: Asked
     """How they are to be answered, or were."""
     trial: list[schemas.PairSummary]
@@ -85,6 +87,7 @@ def lab_page(
     result = _result(services, name, query.text("segmentation"))
     image = result.image if result else query.text("image")
     prompts = [each.prompt.replace(", ", " / ") for each in result.classes] if result else []
+    usable = _usable(query.texts("prompts"))
     state = urlencode(query.pairs())
     return LabPage(
         title=f"{listed(prompts)} in a picture, by {name}" if result else f"Lab of {name}",
@@ -96,7 +99,8 @@ def lab_page(
         image=services.images.get(name, image) if image else None,
         segmentation=result,
         delete_token=own[1] if own is not None and own[0] == image else None,
-        prompts=prompts or _usable(query.texts("prompts")),
+        prompts=prompts or usable[: schemas.MAX_PROMPTS],
+        left_out=0 if prompts else len(usable[schemas.MAX_PROMPTS :]),
         asked=_asked(result, query),
         trial=_trial(services, name, query.texts("pairs")),
         state=state,
@@ -174,7 +178,7 @@ def samples_of(detail: schemas.ModelDetail) -> list[schemas.Thumbnail]:
 
 
 def _usable(prompts: list[str]) -> list[str]:
-    """Prompts of an address that the lab can take: bounded, folded, each once."""
+    """Prompts of an address as the lab takes them: folded, each once."""
     folded = [" ".join(prompt.split())[: schemas.MAX_PROMPT_CHARACTERS] for prompt in prompts]
     distinct = {prompt.casefold(): prompt for prompt in folded if prompt}
-    return list(distinct.values())[: schemas.MAX_PROMPTS]
+    return list(distinct.values())
