@@ -49,6 +49,21 @@ def test_plotly_is_loaded_when_the_map_comes_into_view(page: Page) -> None:
     assert response.headers["content-encoding"] == "gzip"
 
 
+def test_words_stand_above_what_they_name(page: Page) -> None:
+    open_map(page)
+    gaps = page.evaluate(
+        """() => {
+          const frame = document.querySelector("[data-labels]").getBoundingClientRect();
+          return [...document.querySelectorAll("[data-labels] span")].map((label) => {
+            const clump = frame.bottom - (parseFloat(label.style.bottom) / 100) * frame.height;
+            return clump - label.getBoundingClientRect().bottom;
+          });
+        }"""
+    )
+    assert len(gaps) > 10
+    assert min(gaps) >= 4
+
+
 def test_a_lasso_lists_pairs_under_an_address_that_shows_them_again(
     page: Page, open_context: OpenContext
 ) -> None:

@@ -128,6 +128,13 @@ def test_pages_are_complete_without_scripts(open_context: OpenContext) -> None:
     expect(page.get_by_role("button", name="Share")).to_be_hidden()
 
 
+def test_without_scripts_there_is_no_empty_place_for_a_picture(open_context: OpenContext) -> None:
+    page = open_context(java_script_enabled=False).new_page()
+    page.goto("/demo/lab")
+    expect(page.locator(".plain-lab")).to_be_visible()
+    expect(page.locator(".drop")).to_be_hidden()
+
+
 def test_the_keyboard_alone_is_enough(page: Page) -> None:
     page.goto("/demo")
     page.keyboard.press("Tab")
@@ -188,6 +195,14 @@ def test_no_page_scrolls_sideways(open_context: OpenContext, width: int) -> None
     for address in PAGES:
         page.goto(address)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, address
+
+
+@pytest.mark.parametrize("url", ["/", "/docs", "/demo/neurons/3"])
+def test_tables_fit_on_a_phone(open_context: OpenContext, url: str) -> None:
+    page = open_context(viewport={"width": 390, "height": 844}).new_page()
+    page.goto(url)
+    for table in page.locator(".scroll").all():
+        assert table.evaluate("each => each.scrollWidth <= each.clientWidth")
 
 
 def test_nothing_moves_while_pictures_load(page: Page) -> None:

@@ -6,6 +6,9 @@ const LETTER = 6.6;
 const LINE = 17;
 const GAP = 8;
 
+/** Pixels by which the stylesheet lifts a word above its clump, which it would cover. */
+const LIFT = 5;
+
 /** The same word again only this far away, in pixels. */
 const SAME_WORD = 170;
 
@@ -51,7 +54,7 @@ function labelsFor(clusters, view) {
     const y = (cluster.y - view.y[0]) * down;
     const half = (cluster.word.length * LETTER) / 2;
     const box = { left: x - half - GAP, right: x + half + GAP, y, word: cluster.word };
-    if (box.left < 0 || box.right > view.width || y < LINE || y > view.height - LINE) return false;
+    if (box.left < 0 || box.right > view.width || y < 0 || y > view.height - LINE - LIFT) return false;
     if (taken.some((other) => inTheWay(box, other))) return false;
     taken.push(box);
     return true;
