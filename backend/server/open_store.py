@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -24,6 +25,7 @@ from backend.store import Store
 if TYPE_CHECKING:
     from backend.clip import ClipResNet
     from backend.clip.segmentation import Segmenter
+    from backend.server.samples import Sample
     from backend.server.splits import Splits
 
 NULL_WORDS = 2000
@@ -62,6 +64,7 @@ PREPARED = (
     "by_norm",
     "clearest",
     "example_words",
+    "samples",
 )
 """Attributes of an open store that are computed once, at their first use."""
 
@@ -189,6 +192,13 @@ class OpenStore:
         return find_splits(self)
 
     @cached_property
+    def samples(self) -> list[Sample]:
+        """Images of the data set to begin with in the lab: seconds for RN50x16."""
+        from backend.server.samples import find_samples  # late: it takes this class's arrays
+
+        return find_samples(self)
+
+    @cached_property
     def by_norm(self) -> Int[np.ndarray, " pair"]:
         """Flat places (head * neurons + neuron) of all pairs, the largest norm first."""
         return np.argsort(-self.norm.ravel(), kind="stable")
@@ -253,10 +263,22 @@ class OpenStore:
 
     def words_like(self, embedding: Float[Tensor, " d_out"], wanted: int) -> list[str]:
         """Words whose centred embeddings an image's is most like; no two share a word."""
-        image = embedding.float().cpu()
-        products = self.vocabulary_embeddings @ image - self.text_mean @ image
-        best = (products / self.word_lengths).topk(min(WORDS_LOOKED_AT, len(products))).indices
-        return self._distinct(best.tolist(), wanted)
+        return list(self.words_of_each(embedding[None], wanted)[0])
+
+    def words_of_each(
+        self, embeddings: Float[Tensor, "image d_out"], wanted: int
+    ) -> list[dict[str, float]]:
+        """The same of several images: the words of each with their cosines, the nearest first."""
+        images = F.normalize(embeddings.float().cpu(), dim=1)
+        products = images @ self.vocabulary_embeddings.T - (images @ self.text_mean)[:, None]
+        cosines = products / self.word_lengths
+        best = cosines.topk(min(WORDS_LOOKED_AT, cosines.shape[1]))
+        found = []
+        for values, places in zip(best.values.tolist(), best.indices.tolist(), strict=True):
+            words = (self.store.vocabulary[place] for place in places)
+            near = dict(zip(words, values, strict=True))
+            found.append({word: near[word] for word in self._distinct(places, wanted)})
+        return found
 
     def _distinct(self, places: Sequence[int], wanted: int) -> list[str]:
         """The first words at ``places`` of the vocabulary of which no two share a part."""

@@ -18,8 +18,6 @@ from backend.server.pages.query import Query
 from backend.server.pages.tiles import ResultTile
 from backend.server.services import Services
 
-SAMPLES_IN_LAB = 8
-
 MAX_TRIED = 4
 """Pairs that an address can bring along to be tried on a picture: a card each beside the result."""
 
@@ -35,6 +33,16 @@ class Asked:
     """The method that is looked at, and others that are wanted beside it."""
     options: schemas.SegmentationOptions
     """Everything else; of a kind of background that has a threshold, with that."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownSample:
+    """An image of the data set that can be taken as the picture."""
+
+    image: int
+    url: str
+    words: str
+    """What it is most like, for those who do not see it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +67,7 @@ class LabPage(Page):
     """Pairs to be tried on the picture."""
     state: str
     """The query string of the page's address, of which the scripts read what panels show."""
-    samples: list[schemas.Thumbnail]
+    samples: list[ShownSample]
     """Pictures of the data set to begin with."""
     example_words: list[str]
     """Words that the model knows."""
@@ -104,7 +112,7 @@ def lab_page(
         asked=_asked(result, query),
         trial=_trial(services, name, query.texts("pairs")),
         state=state,
-        samples=samples_of(detail),
+        samples=samples_of(services, name),
         example_words=detail.example_words,
         upload_limit=formats.limit(services.settings.max_upload_bytes),
         max_prompts=schemas.MAX_PROMPTS,
@@ -167,14 +175,16 @@ def _trial(services: Services, name: str, texts: list[str]) -> list[schemas.Pair
     return list(pairs.values())
 
 
-def samples_of(detail: schemas.ModelDetail) -> list[schemas.Thumbnail]:
-    """Pictures to begin with: the top image of each featured pair, each once."""
-    by_image = {
-        pair.thumbnails[0].image: pair.thumbnails[0]
-        for pair in [*detail.clearest, *detail.strongest]
-        if pair.thumbnails
-    }
-    return list(by_image.values())[:SAMPLES_IN_LAB]
+def samples_of(services: Services, name: str) -> list[ShownSample]:
+    """Pictures of a model's data set to begin with."""
+    return [
+        ShownSample(
+            image=sample.image,
+            url=services.urls.exemplar(name, sample.image),
+            words=listed(list(sample.words)),
+        )
+        for sample in services.catalog.open_store(name).samples
+    ]
 
 
 def _usable(prompts: list[str]) -> list[str]:

@@ -10,7 +10,7 @@ from anyio import from_thread
 from backend.server import formats, schemas
 from backend.server.engine import EngineError
 from backend.server.pages.base import Page
-from backend.server.pages.lab import samples_of
+from backend.server.pages.lab import ShownSample, samples_of
 from backend.server.services import Services
 
 
@@ -36,7 +36,7 @@ class PictureSearchPage(Page):
     """Why the model cannot answer, in one sentence."""
     more_url: str | None
     """The same search with a larger limit; ``None`` at the end."""
-    samples: list[schemas.Thumbnail]
+    samples: list[ShownSample]
     """Images of the data set to begin with."""
     upload_limit: str
     """Largest file that is accepted, for people (``20 MB``)."""
@@ -74,6 +74,6 @@ def picture_search_page(services: Services, name: str, asked: PictureQuery) -> P
         found=found,
         problem=problem,
         more_url=services.urls.picture_search(name, query | {"limit": more}) if more else None,
-        samples=samples_of(services.catalog.model(name)),
+        samples=samples_of(services, name),
         upload_limit=formats.limit(services.settings.max_upload_bytes),
     )
