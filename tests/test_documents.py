@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 import typer
 import yaml
@@ -52,6 +53,26 @@ def test_the_readmes_python_examples_run(
     (tmp_path / "stores" / "demo").symlink_to(demo_store)
     monkeypatch.chdir(tmp_path)
     exec(compile(example.replace("http://127.0.0.1:8000", server), "README.md", "exec"), {})
+
+
+def test_pages_that_the_readme_names_exist_and_are_worth_a_look(server: str) -> None:
+    found = re.findall(r"(?:127\.0\.0\.1:8000|[\s`\"(])(/demo[^\s`\"')]*)", README)
+    pages = {address.rstrip(".;,") for address in found}
+    assert len(pages) > 8
+    for address in pages:
+        assert httpx.get(server + address).status_code == 200, address
+    parts = set(re.findall(r"(?<![\d.])(\d{3,})\.(\d{1,2})(?![\d.])", README))
+    parts |= set(re.findall(r"/demo/pairs/(\d+)/(\d+)", README))
+    parts |= set(re.findall(r'"neuron": (\d+), "head": (\d+)', README))
+    assert parts
+    for neuron, head in parts:
+        pair = httpx.get(f"{server}/api/v1/models/demo/pairs/{neuron}/{head}").json()
+        assert pair["norm_percentile"] > 90
+        assert pair["held_out"] > 0.3
+    for number in set(re.findall(r"neurons?[/:](\d+)", README)):
+        neuron = httpx.get(f"{server}/api/v1/models/demo/neurons/{number}").json()
+        assert neuron["norm_percentile"] > 90
+        assert neuron["held_out"] > 0.3
 
 
 def test_links_to_files_in_the_readme_exist() -> None:

@@ -202,7 +202,10 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.bind(address)
         listening.listen(BACKLOG)
     except OSError as exc:
-        fail(f"cannot listen on {host}:{port}: {exc.strerror}; choose another with --port")
+        fail(
+            f"cannot listen on {host}:{port}: {exc.strerror}; choose another with --port, or "
+            "with PORT= under make"
+        )
     listening.set_inheritable(True)
     return listening
 

@@ -48,7 +48,9 @@ def test_what_cannot_work_is_one_sentence(store: Path, tmp_path: Path) -> None:
 def test_a_port_in_use_is_one_sentence(store: Path, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert f"127.0.0.1:{port}" in refused(store, "--data", tmp_path, "--port", port)
+        said = refused(store, "--data", tmp_path, "--port", port)
+        assert f"127.0.0.1:{port}" in said
+        assert "--port, or with PORT= under make" in " ".join(said.split())
 
 
 def test_a_damaged_store_is_named(store: Path, tmp_path: Path) -> None:
