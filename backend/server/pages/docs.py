@@ -31,10 +31,13 @@ class DocsPage(Page):
     """All addresses of the API, read from the application's own OpenAPI description."""
     example: schemas.ModelSummary | None
     """A model to write the examples with."""
+    example_pair: tuple[int, int] | None
+    """(neuron, head) of one of its pairs."""
 
 
 def docs_page(services: Services) -> DocsPage:
     models = services.catalog.models().models
+    first = models[0] if models else None
     return DocsPage(
         title="Method and API",
         description="How PairScope computes directions, words, norms, searches and segmentations, "
@@ -43,7 +46,8 @@ def docs_page(services: Services) -> DocsPage:
         view_url=services.urls.docs(),
         model=models[0] if len(models) == 1 else None,
         operations=_operations(services.openapi(), services.urls.prefix),
-        example=models[0] if models else None,
+        example=first,
+        example_pair=services.catalog.open_store(first.name).examples[0] if first else None,
     )
 
 

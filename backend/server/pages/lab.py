@@ -69,6 +69,8 @@ class LabPage(Page):
     """The query string of the page's address, of which the scripts read what panels show."""
     samples: list[ShownSample]
     """Pictures of the data set to begin with."""
+    example: tuple[int, int]
+    """(neuron, head) of a pair, to show how parts are written."""
     example_words: list[str]
     """Words that the model knows."""
     upload_limit: str
@@ -113,6 +115,7 @@ def lab_page(
         trial=_trial(services, name, query.texts("pairs")),
         state=state,
         samples=samples_of(services, name),
+        example=services.catalog.open_store(name).examples[0],
         example_words=detail.example_words,
         upload_limit=formats.limit(services.settings.max_upload_bytes),
         max_prompts=schemas.MAX_PROMPTS,
