@@ -56,10 +56,13 @@ class FixedPoint:
         """Rows of float32, rounded to the nearest whole number of their units."""
         largest = torch.maximum(rows.amax(dim=1, keepdim=True), -rows.amin(dim=1, keepdim=True))
         unit = largest.clamp_min(torch.finfo(rows.dtype).tiny * LARGEST) / LARGEST
-        # With 128 added, the high byte is that nearest to the number: the low one has a sign.
-        raised = torch.div(rows, unit).round_().to(torch.int16).add_(128)
-        high = (raised >> 8).to(torch.int8)
-        return cls(torch.cat([high, raised.bitwise_xor_(128).to(torch.int8)]), unit)
+        whole = torch.div(rows, unit).round_().to(torch.int16)
+        both = torch.empty(2 * len(rows), rows.shape[1], dtype=torch.int8, device=rows.device)
+        high, low = both.chunk(2)
+        low.copy_(whole)  # of the last 8 bits, the first is the sign
+        # With 128 added, the high byte is that nearest to the number.
+        high.copy_(whole.add_(128).bitwise_right_shift_(8))
+        return cls(both, unit)
 
     def unpack(self) -> Float[Tensor, "row column"]:
         """The rows, back in float32."""

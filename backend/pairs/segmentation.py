@@ -152,7 +152,9 @@ def _kth_largest_(
     place = rows.shape[1] - count
     rows.numpy().partition(place, axis=1)
     least = rows[:, place]
-    return least, (rows[:, :place] == least[:, None]).any(dim=1)
+    if place == 0:
+        return least, torch.zeros_like(least, dtype=torch.bool)
+    return least, rows[:, :place].amax(dim=1) == least
 
 
 def head_values(
