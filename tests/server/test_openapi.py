@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import schemathesis
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis import checks
 from schemathesis.specs.openapi import checks as specs
@@ -75,7 +75,13 @@ def operations() -> list[schemathesis.schemas.APIOperation]:
 
 
 @pytest.mark.parametrize("operation", operations(), ids=lambda operation: operation.label)
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(
+    max_examples=12,
+    deadline=None,
+    derandomize=True,
+    # How fast a busy machine makes examples says nothing of the server.
+    suppress_health_check=[HealthCheck.too_slow],
+)
 @given(data=st.data())
 def test_generated_requests_get_what_is_described(
     operation: schemathesis.schemas.APIOperation, url: str, data: st.DataObject
