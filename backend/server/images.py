@@ -58,6 +58,7 @@ class Seen:
     columns: int
     doubt: str | None
     suggestions: list[str]
+    first_prompts: list[str]
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,7 @@ class Images:
             columns=seen.columns,
             doubt=seen.doubt,
             suggestions=seen.suggestions,
+            first_prompts=seen.first_prompts,
         )
         self._kept.keep_image(record, image.new)
         return record
@@ -196,6 +198,7 @@ class Images:
             "picture_known": record.doubt is None,
             "picture_doubt": record.doubt,
             "suggestions": record.suggestions,
+            "first_prompts": record.first_prompts,
             "data_version": record.data_version,
             "created": record.created,
             "expires": self._kept.expires(record),

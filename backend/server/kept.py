@@ -65,6 +65,7 @@ class ImageRecord(Record):
     columns: int
     doubt: str | None
     suggestions: list[str]
+    first_prompts: list[str] = []
 
 
 class ResultRecord(Record):

@@ -61,12 +61,16 @@ PREPARED = (
     "splits",
     "word_counts",
     "null_words",
+    "alike",
     "by_norm",
     "clearest",
     "example_words",
     "samples",
 )
 """Attributes of an open store that are computed once, at their first use."""
+
+ALIKE_SAMPLE = 500
+"""Words whose nearest ones tell what alike means."""
 
 CLEAR_PERCENTILE = 90.0
 """A pair is strong enough to be called clear from this percentile of the norm."""
@@ -160,6 +164,19 @@ class OpenStore:
             chosen = np.random.default_rng(NULL_SEED).choice(len(words), NULL_WORDS, replace=False)
             words = words[torch.from_numpy(np.sort(chosen))]
         return centre(words, self.text_mean)
+
+    @cached_property
+    def alike(self) -> float:
+        """The cosine from which two words count as names of one thing: as near as half of the
+        words have their nearest."""
+        words, nulls = self.vocabulary_embeddings, self.null_words
+        # Vocabularies are in an order: the first are not like all.
+        sample = nulls[np.random.default_rng(NULL_SEED).permutation(len(nulls))[:ALIKE_SAMPLE]]
+        nearest = torch.zeros(len(sample), 2)
+        for start in range(0, len(words), LENGTHS_AT_ONCE):
+            part = centre(words[start : start + LENGTHS_AT_ONCE], self.text_mean)
+            nearest = torch.cat([nearest, sample @ part.T], dim=1).topk(2, dim=1).values
+        return float(nearest[:, 1].median())  # the first is the word itself
 
     @cached_property
     def word_lengths(self) -> Float[Tensor, " word"]:

@@ -48,6 +48,10 @@ def test_an_uploaded_picture_is_described(client: TestClient, uploaded: dict) ->
     vocabulary = client.app.state.services.catalog.open_store("demo").store.vocabulary
     assert 0 < len(uploaded["suggestions"]) <= 8
     assert set(uploaded["suggestions"]) <= set(vocabulary)
+    names = [name for prompt in uploaded["first_prompts"] for name in prompt.split(", ")]
+    assert names
+    assert names[0] == uploaded["suggestions"][0]
+    assert set(names) <= set(uploaded["suggestions"])
     told = client.get(f"{IMAGES}/{uploaded['id']}").json()
     assert told == {key: value for key, value in uploaded.items() if key != "delete_token"}
 

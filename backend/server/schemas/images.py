@@ -53,6 +53,9 @@ class UploadedImage(Wire):
     )
     picture_doubt: str | None = Field(description="why the model may not know it, in one sentence")
     suggestions: list[str] = Field(description="words that the whole picture is most like")
+    first_prompts: list[str] = Field(
+        description="prompts to begin with: the nearest of these, names of one thing as synonyms"
+    )
     data_version: str
     created: datetime
     expires: datetime | None = Field(description="null while a share keeps it")

@@ -9,7 +9,7 @@ import { awaitModel } from "./lab/await_model.js";
 import { Drawn } from "./lab/drawn.js";
 import { areasOf, copy, curlOf } from "./lab/files.js";
 import { classesOf, wireLegend } from "./lab/legend.js";
-import { offerWords, offeredWords } from "./lab/near_words.js";
+import { offerWords } from "./lab/near_words.js";
 import { deleteOwned, owns } from "./lab/owned.js";
 import { emptyParts, replaceParts, setInert } from "./lab/result_parts.js";
 import { Score } from "./lab/score.js";
@@ -33,9 +33,6 @@ import { upload } from "./upload.js";
 
 /** After the last change of a question whose picture is known, before it is asked by itself. */
 const SETTLE_MS = 400;
-
-/** Words of a picture's own that a newcomer begins with. */
-const WORDS_TO_BEGIN_WITH = 3;
 
 /** What of the address belongs to panels, by the panel that it opens. */
 const OPENED = /** @type {const} */ (["attribution", "place", "ablation"]);
@@ -170,6 +167,8 @@ class Lab {
     this.#forgetResult();
     // Nothing of the picture before may be shared under this one.
     this.#tellShare();
+    /** @type {string[]} */
+    let first = [];
     const taken = await this.work.run(
       (signal) => upload(`${this.root.dataset.model}/images`, chosen, signal),
       (image) => {
@@ -177,6 +176,7 @@ class Lab {
         this.chosen = null;
         rememberUpload(image.id, image.delete_token);
         offerWords(this.form, image.suggestions);
+        first = image.first_prompts.map(shown);
       },
     );
     if (!taken) {
@@ -185,9 +185,8 @@ class Lab {
       return;
     }
     if (this.chips.values.length === 0) {
-      const words = offeredWords(this.form).slice(0, WORDS_TO_BEGIN_WITH);
-      this.chips.set(words);
-      announce(`Looking for the words that the picture is most like: ${words.join(", ")}`);
+      this.chips.set(first);
+      announce(`Looking for the words that the picture is most like: ${first.join(", ")}`);
     }
     if (this.chips.values.length > 0) await this.segment();
     else this.#push();
@@ -460,6 +459,14 @@ class Lab {
       showProblem(this.problem, error);
     }
   }
+}
+
+/**
+ * A prompt as people see it: between its synonyms a slash in place of a comma.
+ * @param {string} prompt
+ */
+function shown(prompt) {
+  return prompt.replaceAll(", ", " / ");
 }
 
 /**

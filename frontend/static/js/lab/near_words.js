@@ -17,13 +17,3 @@ export function offerWords(form, words) {
     ),
   );
 }
-
-/**
- * @param {HTMLFormElement} form
- * @returns {string[]} the words that are on offer, nearest first
- */
-export function offeredWords(form) {
-  return [...form.querySelectorAll("[data-near-words] [data-add-prompt]")].map(
-    (button) => button.getAttribute("data-add-prompt") ?? "",
-  );
-}

@@ -21,6 +21,7 @@
  * @property {number} width
  * @property {number} height
  * @property {string[]} suggestions
+ * @property {string[]} first_prompts
  *
  * @typedef {object} SegmentationClass
  * @property {string} prompt
