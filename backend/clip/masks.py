@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 BACKGROUND = 255
@@ -47,7 +47,14 @@ def label_pixels(
     """
     shrink = min(1.0, LABEL_SIDE / max(height, width))
     rows, columns = max(1, round(height * shrink)), max(1, round(width * shrink))
+    found = torch.arange(len(logits), device=logits.device)
+    if least_probability == 0:
+        # What is nowhere above the floor on cells is not on the pixels between them either.
+        found = found[logits.amax(dim=(1, 2)) > floor]
+    logits = logits[found]
     many, cells_down, cells_across = logits.shape
+    if many == 0:
+        return torch.full((height, width), BACKGROUND, dtype=torch.uint8, device=logits.device)
     across = (logits @ _upsampling(cells_across, columns, logits.device)).transpose(0, 1).flatten(1)
     down = _upsampling(cells_down, rows, logits.device).T
     labels = torch.empty((rows, columns), dtype=torch.uint8, device=logits.device)
@@ -58,7 +65,7 @@ def label_pixels(
         if least_probability > 0:
             probability = (LOGIT_SCALE * part).softmax(dim=1).amax(dim=1)
             unsure = probability < least_probability
-        places = _largest_(part, floor)
+        places = _largest_(part, found, floor)
         if unsure is not None:
             places.masked_fill_(unsure, BACKGROUND)
         labels[start : start + at_once] = places
@@ -70,23 +77,22 @@ def label_pixels(
 
 
 def _largest_(
-    logits: Float[Tensor, "row text column"], floor: float
+    logits: Float[Tensor, "row text column"], places: Int[Tensor, " text"], floor: float
 ) -> Float[Tensor, "row column"]:
-    """Place of the first text with the largest logit above ``floor``, or BACKGROUND.
+    """The first of the texts' ``places`` with the largest logit above ``floor``, or BACKGROUND.
 
     Overwrites the logits.  A third of the time of ``argmax`` and a mask: every step is one that is
     vectorised, which comparisons are not.
     """
-    many = logits.shape[1]
     above = float(np.nextafter(np.float32(floor), np.float32(np.inf)))
     if 0 < above < _LEAST:
         above = _LEAST
     best = logits.amax(dim=1, keepdim=True).clamp_min_(above)
-    countdown = torch.arange(many, 0, -1, dtype=logits.dtype, device=logits.device)[:, None]
+    countdown = (BACKGROUND - places).to(logits.dtype)[:, None]
     # The largest keep their countdown; whatever is less, if only by rounding, goes far below it.
     behind = logits.sub_(best)
     left = torch.add(countdown, behind, alpha=_FAR, out=behind).amax(dim=1)
-    return many - left.clamp_min_(many - BACKGROUND)
+    return BACKGROUND - left.clamp_min_(0)
 
 
 def _upsampling(cells: int, pixels: int, device: torch.device) -> Float[Tensor, "cell pixel"]:

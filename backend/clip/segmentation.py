@@ -119,7 +119,7 @@ class Segmenter:
     def segment(
         self,
         image: Image.Image,
-        prompts: Sequence[str],
+        prompts: Sequence[str] | ReadTexts,
         settings: SegmentationSettings = DEFAULT,
     ) -> SegmentationMaps:
         """Encodes a picture for these prompts alone, and answers them."""

@@ -34,6 +34,12 @@ HEATMAP_REACH = 0.6
 
 PICTURE = (640, 480)
 PROMPTS = 10
+OFFERED = 250
+"""Random texts among which those that the picture has most of are chosen."""
+
+ASIDE = 0.02
+"""How far other texts are from these."""
+
 WORDS = 2000
 
 WINDOWS_ALONE = EncodingSettings(whole_pass=False)
@@ -76,19 +82,20 @@ class Subject:
 
     def more_texts(self) -> Iterator[ReadTexts]:
         """The same texts with one more, another each time."""
-        for seed in count(1):
-            one = _texts(self.model, 1, seed=seed)
-            embeddings = torch.cat([self.texts.embeddings, one.embeddings])
-            yield _read(embeddings)
+        for others in self.other_texts():
+            yield _read(torch.cat([self.texts.embeddings, others.embeddings[:1]]))
 
     def other_texts(self) -> Iterator[ReadTexts]:
-        """As many texts, all of them others each time."""
+        """As many texts, all of them others each time, and near enough to be found too."""
+        own = self.texts.embeddings
         for seed in count(1):
-            yield _texts(self.model, PROMPTS, seed=seed)
+            aside = _unit(len(own), own.shape[1], seed=seed).to(own.device)
+            yield _read(F.normalize(own + ASIDE * aside, dim=1))
 
 
 def subject(name: str, device: torch.device) -> Subject:
-    """Texts are random directions: what they say does not change how long they take."""
+    """Texts are random directions that the picture has somewhere, as those are that people ask for:
+    a text that nothing holds takes no time in the mask."""
     model = random_model(name, device)
     generator = torch.Generator().manual_seed(0)
     shape = (model.factors.n_heads, model.factors.n_neurons)
@@ -100,7 +107,11 @@ def subject(name: str, device: torch.device) -> Subject:
     )
     width, height = PICTURE
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return Subject(model, segmenter, Image.fromarray(pixels), _texts(model, PROMPTS, seed=-1))
+    picture = Image.fromarray(pixels)
+    offered = _texts(model, OFFERED, seed=-1)
+    peaks = segmenter.segment(picture, offered).logits.max(axis=(1, 2))
+    found = torch.from_numpy(np.argsort(-peaks)[:PROMPTS].copy())
+    return Subject(model, segmenter, picture, _read(offered.embeddings[found]))
 
 
 def segmentation_rows(name: str, device: torch.device, *, rounds: int) -> list[Row]:

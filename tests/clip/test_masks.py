@@ -19,6 +19,16 @@ def test_labels_take_the_largest_upsampled_logit() -> None:
     assert torch.equal(label_pixels(logits, height=37, width=61), place.to(torch.uint8))
 
 
+def test_texts_that_are_nowhere_above_the_floor_leave_the_places_of_others() -> None:
+    logits = torch.randn(6, 4, 5)
+    logits[[0, 2, 5]] = -logits[[0, 2, 5]].abs()
+    dense = F.interpolate(logits[None], size=(37, 61), mode="bilinear", align_corners=False)[0]
+    best, place = dense.max(dim=0)
+    expected = torch.where(best > 0, place, BACKGROUND).to(torch.uint8)
+    assert torch.equal(label_pixels(logits, height=37, width=61, floor=0.0), expected)
+    assert (label_pixels(-logits.abs(), height=9, width=7, floor=0.0) == BACKGROUND).all()
+
+
 def test_unsure_pixels_are_background() -> None:
     logits = torch.randn(3, 4, 5) / LOGIT_SCALE
     found = label_pixels(logits, height=37, width=61, least_probability=0.6)
