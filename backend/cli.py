@@ -52,7 +52,7 @@ def decompose(
     """Write the exact pair decomposition of pictures to a safetensors file.
 
     Pictures are read as open_clip's own preprocessing reads them, so that embeddings are the same:
-    not turned upright, and without what transparency hides being white.
+    neither turned upright nor laid over white.
 
     Keys, float32: embedding [image, d_out], coefficients [image, head, neuron], attention
     [image, head, token], value [head, d_head, neuron], output [head, d_out, d_head], constant

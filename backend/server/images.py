@@ -14,6 +14,7 @@ from backend.server import schemas, uploads
 from backend.server.deletion import delete_picture
 from backend.server.encoded import EncodedImages
 from backend.server.errors import invalid, not_found
+from backend.server.first_prompts import first_prompts
 from backend.server.kept import (
     ImageRecord,
     KeptUploads,
@@ -58,7 +59,6 @@ class Seen:
     columns: int
     doubt: str | None
     suggestions: list[str]
-    first_prompts: list[str]
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class Images:
             columns=seen.columns,
             doubt=seen.doubt,
             suggestions=seen.suggestions,
-            first_prompts=seen.first_prompts,
+            first_prompts=first_prompts(opened, seen.suggestions),
         )
         self._kept.keep_image(record, image.new)
         return record

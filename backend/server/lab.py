@@ -19,7 +19,6 @@ from backend.server import schemas
 from backend.server.asking import check_work
 from backend.server.encoded import EncodedImages, UnderWay
 from backend.server.engine import BusyError, Clock, Engine, Passes
-from backend.server.first_prompts import first_prompts
 from backend.server.images import Given, Images, OpenImage, Seen
 from backend.server.live import LiveModels
 from backend.server.open_store import OpenStore
@@ -229,12 +228,10 @@ def _seen(at_hand: AtHand, image: OpenImage) -> Seen:
 
     whole, opened = at_hand.encoded.whole, at_hand.opened
     assert whole is not None
-    suggestions = opened.words_like(whole.embedding, SUGGESTIONS)
     grid = layout(image.pixels.size, native=at_hand.segmenter.model.image_size)
     return Seen(
         rows=grid.rows,
         columns=grid.columns,
         doubt=opened.familiarity.picture(whole.feature_map[None]).doubt,
-        suggestions=suggestions,
-        first_prompts=first_prompts(opened, suggestions),
+        suggestions=opened.words_like(whole.embedding, SUGGESTIONS),
     )

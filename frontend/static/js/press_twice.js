@@ -14,13 +14,15 @@ export function pressedTwice(button, question) {
   if (button.dataset.asked !== undefined) return true;
   const said = button.textContent ?? "";
   const rest = () => {
+    clearTimeout(waiting);
+    button.removeEventListener("blur", rest);
     button.textContent = said;
     delete button.dataset.asked;
   };
+  const waiting = setTimeout(rest, WAITS_MS);
   button.dataset.asked = "";
   button.textContent = question;
   announce(question);
-  button.addEventListener("blur", rest, { once: true });
-  setTimeout(rest, WAITS_MS);
+  button.addEventListener("blur", rest);
   return false;
 }
